@@ -1,0 +1,1 @@
+"""The node agent: capture, link, parse, spool, report. A program of its own, without Django."""

@@ -1,0 +1,1 @@
+"""From the kernel to chunks of plaintext, each tied to its connection and process."""

@@ -1,0 +1,118 @@
+"""The agent's configuration, ``version: 2``: the part that is honoured so far.
+
+The document is Qtap's; the loader takes it as parsed JSON or YAML. What it does not know
+is listed in ``Config.ignored`` so that whoever loads it can say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final, Literal
+
+import msgspec
+
+VERSION: Final = 2
+
+
+class ConfigError(ValueError):
+    """The document cannot be used; the message names the key and what it should hold."""
+
+
+class ObjectStore(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """``services.object_stores[]``. ``directory`` is ours: files under ``path``."""
+
+    id: str
+    type: Literal["directory", "disabled"]
+    path: str = ""
+    access_url: str = ""
+
+
+class Services(msgspec.Struct, kw_only=True, frozen=True):
+    object_stores: tuple[ObjectStore, ...] = ()
+
+
+class Tap(msgspec.Struct, kw_only=True, frozen=True):
+    direction: Literal["all", "ingress", "egress", "egress-internal", "egress-external"] = "all"
+    ignore_loopback: bool = False
+
+
+class HttpCapture(msgspec.Struct, kw_only=True, frozen=True):
+    """Plugin ``http_capture``: how much of an exchange becomes an object."""
+
+    level: Literal["none", "summary", "headers", "full"] = "full"
+
+
+class Config(msgspec.Struct, kw_only=True, frozen=True):
+    version: Literal[2]
+    services: Services = Services()
+    tap: Tap = Tap()
+    capture: HttpCapture = HttpCapture()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def object_store(self) -> ObjectStore | None:
+        """The default store: the first of the list; ``None`` when payloads are to be dropped."""
+        stores = self.services.object_stores
+        return stores[0] if stores and stores[0].type != "disabled" else None
+
+
+def load_config(document: object) -> Config:
+    """The configuration in a parsed document.
+
+    Raises ``ConfigError``.
+    """
+    if not isinstance(document, dict):
+        raise ConfigError("the configuration must be a mapping that begins with version: 2")
+    if document.get("version") != VERSION:
+        raise ConfigError(f"version must be 2, not {document.get('version')!r}")
+    capture, capture_ignored = _http_capture(document)
+    known = {
+        "version": 2,
+        "services": document.get("services") or {},
+        "tap": document.get("tap") or {},
+        "capture": capture,
+    }
+    try:
+        config = msgspec.convert(known, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error
+    return msgspec.structs.replace(config, ignored=_ignored(document) + capture_ignored)
+
+
+def config_digest(document: dict[str, Any]) -> str:
+    """SHA-256 of the document in canonical JSON, hexadecimal."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _http_capture(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The ``http_capture`` plugin of the stack that ``tap.http.stack`` names."""
+    tap = document.get("tap") or {}
+    stacks = document.get("stacks") or {}
+    if not isinstance(tap, dict) or not isinstance(stacks, dict):
+        raise ConfigError("tap and stacks must be mappings")
+    name = (tap.get("http") or {}).get("stack")
+    if name is None:
+        return {}, ()
+    if name not in stacks:
+        raise ConfigError(f"tap.http.stack names {name!r}, which stacks does not define")
+    found: dict[str, Any] = {}
+    ignored = []
+    for index, plugin in enumerate((stacks[name] or {}).get("plugins") or ()):
+        if plugin.get("type") == "http_capture":
+            found = plugin.get("config") or {}
+        else:
+            ignored.append(f"stacks.{name}.plugins[{index}] ({plugin.get('type')})")
+    return found, tuple(ignored)
+
+
+def _ignored(document: dict[str, Any]) -> tuple[str, ...]:
+    known = {"version": None, "services": {"object_stores"}, "stacks": None}
+    known["tap"] = {"direction", "ignore_loopback", "http"}
+    paths = [key for key in document if key not in known]
+    for section, keys in known.items():
+        value = document.get(section)
+        if keys is not None and isinstance(value, dict):
+            paths += [f"{section}.{key}" for key in value if key not in keys]
+    return tuple(sorted(paths))
