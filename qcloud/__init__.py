@@ -1,0 +1,1 @@
+"""The project: settings, doors, processes and the ``qcloud`` command."""

@@ -1,0 +1,20 @@
+"""The Celery application: ``celery -A qcloud.celery``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "qcloud.settings")
+
+app = Celery("qcloud")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _keep_our_logging(**_kwargs: Any) -> None:
+    """The settings configured logging; Celery would add its own handlers beside it."""

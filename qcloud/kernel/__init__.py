@@ -1,0 +1,1 @@
+"""What every room stands on: tenancy, permissions, errors, ids, money, time, the outbox."""

@@ -1,0 +1,177 @@
+"""Every permission there is, who has it by role, and the one question that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Literal, Self
+from uuid import UUID
+
+from qcloud.kernel.errors import Denied
+from qcloud.kernel.scope import Scope, Tier
+
+
+class Permission(StrEnum):
+    """``room:resource:action``, sorted."""
+
+    AUDIT_LOG_READ = "audit:log:read"
+    BILLING_BOOK_READ = "billing:book:read"
+    BILLING_BOOK_WRITE = "billing:book:write"
+    BILLING_INVOICE_READ = "billing:invoice:read"
+    BILLING_MARGIN_READ = "billing:margin:read"
+    BILLING_RUN_APPROVE = "billing:run:approve"
+    BILLING_USAGE_READ = "billing:usage:read"
+    FLEET_AGENT_READ = "fleet:agent:read"
+    FLEET_ENVIRONMENT_READ = "fleet:environment:read"
+    FLEET_ENVIRONMENT_WRITE = "fleet:environment:write"
+    FLEET_TOKEN_CREATE = "fleet:token:create"  # noqa: S105  the name of a right
+    FLEET_TOKEN_READ = "fleet:token:read"  # noqa: S105
+    FLEET_TOKEN_REVOKE = "fleet:token:revoke"  # noqa: S105
+    IDENTITY_ACCOUNT_CREATE = "identity:account:create"
+    IDENTITY_ACCOUNT_READ = "identity:account:read"
+    IDENTITY_ACCOUNT_SUSPEND = "identity:account:suspend"
+    IDENTITY_STAFF_READ = "identity:staff:read"
+    IDENTITY_STAFF_WRITE = "identity:staff:write"
+    PULSE_OBJECT_READ = "pulse:object:read"
+    PULSE_OVERVIEW_READ = "pulse:overview:read"
+    PULSE_REQUEST_READ = "pulse:request:read"
+    PULSE_TRAFFIC_READ = "pulse:traffic:read"
+    PULSE_USAGE_READ = "pulse:usage:read"
+    PULSE_VENDOR_READ = "pulse:vendor:read"
+    QCLOUD_PLATFORM_READ = "qcloud:platform:read"
+
+
+class RoleName(StrEnum):
+    """The built-in roles; accounts compose their own from the list later."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+    BILLING = "billing"
+    SUPPORT = "support"
+
+
+P = Permission
+
+TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
+    Tier.CUSTOMER: frozenset(P)
+    - {
+        P.BILLING_BOOK_READ,
+        P.BILLING_BOOK_WRITE,
+        P.BILLING_MARGIN_READ,
+        P.BILLING_RUN_APPROVE,
+        P.IDENTITY_ACCOUNT_CREATE,
+        P.IDENTITY_ACCOUNT_SUSPEND,
+        P.QCLOUD_PLATFORM_READ,
+    },
+    Tier.RESELLER: frozenset(
+        {
+            P.AUDIT_LOG_READ,
+            P.BILLING_BOOK_READ,
+            P.BILLING_BOOK_WRITE,
+            P.BILLING_INVOICE_READ,
+            P.BILLING_MARGIN_READ,
+            P.BILLING_RUN_APPROVE,
+            P.BILLING_USAGE_READ,
+            P.IDENTITY_ACCOUNT_CREATE,
+            P.IDENTITY_ACCOUNT_READ,
+            P.IDENTITY_ACCOUNT_SUSPEND,
+            P.IDENTITY_STAFF_READ,
+            P.IDENTITY_STAFF_WRITE,
+            P.PULSE_USAGE_READ,
+        }
+    ),
+    Tier.CLOUD: frozenset(
+        {
+            P.AUDIT_LOG_READ,
+            P.BILLING_BOOK_READ,
+            P.BILLING_BOOK_WRITE,
+            P.BILLING_INVOICE_READ,
+            P.BILLING_MARGIN_READ,
+            P.BILLING_RUN_APPROVE,
+            P.BILLING_USAGE_READ,
+            P.IDENTITY_ACCOUNT_CREATE,
+            P.IDENTITY_ACCOUNT_READ,
+            P.IDENTITY_ACCOUNT_SUSPEND,
+            P.IDENTITY_STAFF_READ,
+            P.IDENTITY_STAFF_WRITE,
+            P.PULSE_USAGE_READ,
+            P.QCLOUD_PLATFORM_READ,
+        }
+    ),
+}
+"""What a tier's staff can hold at all. Traffic and payloads belong to the customer alone."""
+
+_READS: Final = frozenset(p for p in P if p.endswith(":read"))
+_MONEY: Final = frozenset(p for p in P if p.startswith("billing:")) | {P.PULSE_USAGE_READ}
+_OWNERS_ALONE: Final = frozenset({P.IDENTITY_STAFF_WRITE, P.IDENTITY_ACCOUNT_SUSPEND})
+_PAYLOADS: Final = frozenset({P.PULSE_OBJECT_READ})
+
+_ROLE_PERMISSIONS: Final[dict[RoleName, frozenset[Permission]]] = {
+    RoleName.OWNER: frozenset(P),
+    RoleName.ADMIN: frozenset(P) - _OWNERS_ALONE,
+    RoleName.EDITOR: (_READS - _MONEY - {P.AUDIT_LOG_READ}) | {P.FLEET_ENVIRONMENT_WRITE},
+    RoleName.VIEWER: _READS - _MONEY - _PAYLOADS - {P.AUDIT_LOG_READ, P.FLEET_TOKEN_READ},
+    RoleName.BILLING: _MONEY | {P.IDENTITY_ACCOUNT_READ},
+    RoleName.SUPPORT: _READS - _MONEY - _PAYLOADS - {P.FLEET_TOKEN_READ},
+}
+
+ROLES: Final[dict[Tier, dict[RoleName, frozenset[Permission]]]] = {
+    tier: {role: ceiling & granted for role, granted in _ROLE_PERMISSIONS.items()}
+    for tier, ceiling in TIER_PERMISSIONS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, for which account, and with which rights."""
+
+    kind: Literal["staff", "agent", "system"]
+    id: UUID | None
+    label: str
+    """For the audit log: an e-mail address, an agent's name, a process."""
+    scope: Scope | None
+    """``None`` for the system itself."""
+    permissions: frozenset[Permission]
+    role: str = ""
+    ip: str = ""
+    request_id: str = ""
+    suspended: bool = False
+    """The account is suspended: reading goes on, writing is refused."""
+
+    @classmethod
+    def system(cls, label: str, scope: Scope | None = None) -> Self:
+        """A task or command of the platform, acting for ``scope`` or for all."""
+        return cls("system", None, label, scope, frozenset(Permission))
+
+    def within(self, scope: Scope) -> Self:
+        """The same actor working on an account below its own."""
+        return replace(self, scope=scope)
+
+
+def require(actor: Actor, permission: Permission, obj: object = None) -> None:
+    """Raises ``Denied`` with a sentence for the actor unless it holds ``permission``.
+
+    Whether it may see ``obj`` at all is the tenant gate's question and was answered before.
+    """
+    if permission not in actor.permissions:
+        raise Denied(
+            f"Your role{f' “{actor.role}”' if actor.role else ''} does not include"
+            f" “{permission.value}”. An owner or administrator of the account can grant it.",
+            code="kernel.permission_missing",
+            permission=permission.value,
+        )
+    if actor.suspended and not permission.endswith(":read"):
+        raise Denied(
+            "The account is suspended: everything can be read, nothing changed."
+            " Whoever manages the account can resume it.",
+            code="kernel.account_suspended",
+            permission=permission.value,
+        )
+
+
+def missing(actor: Actor, wanted: Iterable[Permission]) -> frozenset[Permission]:
+    """Those of ``wanted`` that the actor lacks and therefore cannot grant."""
+    return frozenset(wanted) - actor.permissions

@@ -1,0 +1,222 @@
+"""Settings, each read from a ``QCLOUD_…`` variable by a typed reader.
+
+Two modes. ``embedded`` is one machine and loopback; the ``qcloud`` command sets everything
+from its data folder. ``production`` refuses to start on any default that would be unsafe
+there, and says what to set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from celery.schedules import crontab
+
+from qcloud.kernel.env import Env, SettingError
+from qcloud.kernel.logs import configure_logging
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+MODE = env.text("QCLOUD_MODE", "embedded")
+if MODE not in {"embedded", "production"}:
+    raise SettingError(f"QCLOUD_MODE must be embedded or production, not {MODE!r}")
+PRODUCTION = MODE == "production"
+
+DEBUG = env.flag("QCLOUD_DEBUG", default=False)
+SECRET_KEY = env.secret("QCLOUD_SECRET_KEY")
+ALLOWED_HOSTS = list(env.names("QCLOUD_ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]")))
+CSRF_TRUSTED_ORIGINS = list(env.names("QCLOUD_TRUSTED_ORIGINS"))
+
+ROOT_URLCONF = "qcloud.urls"
+WSGI_APPLICATION = "qcloud.wsgi.application"
+AUTH_USER_MODEL = "identity.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "qcloud.kernel",
+    "audit",
+    "identity",
+    "fleet",
+    "pulse",
+    "billing",
+    "portal",
+]
+
+MIDDLEWARE = [
+    "qcloud.kernel.logs.RequestIdMiddleware",
+    "portal.middleware.SecurityHeadersMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "identity.sessions.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "identity.sessions.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "portal.context.portal",
+            ],
+        },
+    }
+]
+
+# --- PostgreSQL. One role for each purpose; only migrations run as the owner of the tables.
+DATABASE_ROLE = env.text("QCLOUD_DATABASE_ROLE", "app")
+if DATABASE_ROLE not in {"app", "migrator", "readonly"}:
+    raise SettingError("QCLOUD_DATABASE_ROLE must be app, migrator or readonly")
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": env.text("QCLOUD_DATABASE_HOST"),
+        "PORT": env.integer("QCLOUD_DATABASE_PORT", 5432, low=1, high=65_535),
+        "NAME": env.text("QCLOUD_DATABASE_NAME", "qcloud"),
+        "USER": f"qcloud_{DATABASE_ROLE}",
+        "PASSWORD": env.secret(f"QCLOUD_DATABASE_{DATABASE_ROLE.upper()}_PASSWORD"),
+        "CONN_MAX_AGE": 300,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "application_name": env.text("QCLOUD_PROCESS", "qcloud"),
+            "connect_timeout": 5,
+            # A migration that waits for a lock makes everybody behind it wait too, and a
+            # statement without bound holds its locks without bound.
+            "options": "-c lock_timeout=5s -c statement_timeout=60s"
+            " -c idle_in_transaction_session_timeout=120s -c timezone=UTC",
+        },
+    }
+}
+if PRODUCTION:
+    DATABASES["default"]["OPTIONS"]["sslmode"] = env.text(
+        "QCLOUD_DATABASE_SSLMODE", "verify-full"
+    )
+
+# --- Redis: broker, cache, limits.
+REDIS_URL = env.secret("QCLOUD_REDIS_URL")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- Celery.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3_600, "global_keyprefix": "celery:"}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Below the visibility time-out: a task that outlived it would be handed out a second time.
+CELERY_TASK_TIME_LIMIT = 3_000
+CELERY_TASK_SOFT_TIME_LIMIT = 2_700
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_REDBEAT_REDIS_URL = REDIS_URL
+CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"
+CELERY_BEAT_SCHEDULE = {
+    "usage": {"task": "pulse.tasks.recompute_recent_usage", "schedule": 60.0},
+    "billing-drafts": {"task": "billing.tasks.refresh_drafts", "schedule": crontab(minute=5)},
+}
+
+# --- The event store, ClickHouse's HTTP interface.
+EVENTSTORE_HOST = env.text("QCLOUD_EVENTSTORE_HOST", "127.0.0.1")
+EVENTSTORE_PORT = env.integer("QCLOUD_EVENTSTORE_PORT", 8602, low=1, high=65_535)
+EVENTSTORE_USER = env.text("QCLOUD_EVENTSTORE_USER", "qcloud")
+EVENTSTORE_PASSWORD = env.secret("QCLOUD_EVENTSTORE_PASSWORD")
+EVENTSTORE_DATABASE = env.text("QCLOUD_EVENTSTORE_DATABASE", "qcloud")
+EVENTSTORE_SECURE = env.flag("QCLOUD_EVENTSTORE_SECURE", default=PRODUCTION)
+EVENTSTORE_PATH = env.path("QCLOUD_EVENTSTORE_PATH", BASE_DIR / ".data" / "eventstore")
+
+# --- Ingest.
+SPOOL_PATH = env.path("QCLOUD_SPOOL_PATH", BASE_DIR / ".data" / "spool")
+INGEST_PUBLIC_URL = env.text("QCLOUD_INGEST_PUBLIC_URL", "http://127.0.0.1:8601")
+OBJECTS_PATH = env.path("QCLOUD_OBJECTS_PATH", BASE_DIR / ".data" / "objects")
+
+# --- Sessions and cookies.
+SESSION_ENGINE = "identity.sessions"
+SESSION_COOKIE_AGE = 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = PRODUCTION
+CSRF_FAILURE_VIEW = "portal.views.errors.csrf_failure"
+# A __Host- cookie needs the Secure flag, and that needs TLS, which loopback does not have.
+_COOKIE_PREFIX = "__Host-" if PRODUCTION else ""
+SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}qcloud-session"
+CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}qcloud-csrf"
+LOGIN_URL = "/sign-in"
+
+AUTHENTICATION_BACKENDS = ["identity.backends.EmailBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+
+# --- Static files: built by the front end, served by the web process itself.
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("QCLOUD_STATIC_ROOT", BASE_DIR / "build" / "static")
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_MAX_AGE = 31_536_000 if PRODUCTION else 0
+
+# --- Language and time. Inside everything is UTC; pages show the reader's zone.
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- The edge.
+TRUSTED_PROXIES = env.names("QCLOUD_TRUSTED_PROXIES")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if PRODUCTION:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = env.flag("QCLOUD_SSL_REDIRECT", default=True)
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LOGGING_CONFIG = None
+LOG_LEVEL = env.text("QCLOUD_LOG_LEVEL", "INFO").upper()
+LOG_FORMAT = env.text("QCLOUD_LOG_FORMAT", "json")
+configure_logging(level=LOG_LEVEL, log_format=LOG_FORMAT)
+
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+
+def _refuse_unsafe_production() -> None:
+    """Raises ``SettingError`` listing everything that must be set otherwise."""
+    unsafe = []
+    if DEBUG:
+        unsafe.append("QCLOUD_DEBUG must be off: its error pages show settings and data")
+    if len(SECRET_KEY) < 50:
+        unsafe.append("QCLOUD_SECRET_KEY must have at least 50 characters")
+    if not env.given("QCLOUD_ALLOWED_HOSTS") or "*" in ALLOWED_HOSTS:
+        unsafe.append("QCLOUD_ALLOWED_HOSTS must list the portal's host names, without *")
+    if not EVENTSTORE_SECURE and EVENTSTORE_HOST not in {"127.0.0.1", "localhost", "::1"}:
+        unsafe.append("QCLOUD_EVENTSTORE_SECURE must be on for an event store elsewhere")
+    if DATABASES["default"]["OPTIONS"].get("sslmode") not in {"verify-full", "verify-ca"}:
+        unsafe.append("QCLOUD_DATABASE_SSLMODE must be verify-full or verify-ca")
+    if not REDIS_URL.startswith(("rediss://", "unix://")):
+        unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")
+    if not INGEST_PUBLIC_URL.startswith("https://"):
+        unsafe.append("QCLOUD_INGEST_PUBLIC_URL must begin with https://: agents send tokens")
+    if unsafe:
+        raise SettingError("unsafe production settings:\n  " + "\n  ".join(unsafe))
+
+
+if PRODUCTION:
+    _refuse_unsafe_production()
