@@ -13,6 +13,8 @@ from typing import IO, Final
 from qcloud.kernel.env import Env
 
 _FORMAT: Final = 1
+_LONGEST_ROOT: Final = 80
+"""A socket's path has at most 107 bytes (``sun_path``), and ours add their names to the root."""
 _SECRET_NAMES: Final = (
     "django",
     "postgres_superuser",
@@ -48,6 +50,11 @@ class DataFolder:
         return self.root / "sockets"
 
     @property
+    def sockets_of_redis(self) -> Path:
+        """Apart from PostgreSQL's folder, which may belong to another user."""
+        return self.redis
+
+    @property
     def redis(self) -> Path:
         return self.root / "redis"
 
@@ -81,6 +88,11 @@ class DataFolder:
 
         Raises ``FolderError`` when it is half-written, from another version or not ours.
         """
+        if len(str(self.root)) > _LONGEST_ROOT:
+            raise FolderError(
+                f"{self.root} is too long a path for a socket (at most {_LONGEST_ROOT} characters)."
+                " Choose a shorter one: QCLOUD_DATA=…"
+            )
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker = self.root / "format"
         if not marker.exists():

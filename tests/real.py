@@ -1,0 +1,17 @@
+"""Parts that must be real: skipped with a plain reason, or a failure where CI demands them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def require_real(part: str, present: bool, reason: str) -> None:
+    """Go on when ``present``; else skip, or fail under ``QCLOUD_REQUIRE_REAL=1``."""
+    if present:
+        return
+    message = f"{part} is not available: {reason}"
+    if os.environ.get("QCLOUD_REQUIRE_REAL") == "1":
+        pytest.fail(f"{message} (QCLOUD_REQUIRE_REAL=1 allows no skip)")
+    pytest.skip(message)
