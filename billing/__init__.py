@@ -1,0 +1,1 @@
+"""Usage becomes money: price books, rating, draft invoices, their lines and documents."""

@@ -1,0 +1,8 @@
+"""Billing as a Django application."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+    verbose_name = "Billing"
