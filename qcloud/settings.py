@@ -96,13 +96,13 @@ DATABASES = {
     }
 }
 if PRODUCTION:
-    DATABASES["default"]["OPTIONS"]["sslmode"] = env.text(
-        "QCLOUD_DATABASE_SSLMODE", "verify-full"
-    )
+    DATABASES["default"]["OPTIONS"]["sslmode"] = env.text("QCLOUD_DATABASE_SSLMODE", "verify-full")
 
 # --- Redis: broker, cache, limits.
 REDIS_URL = env.secret("QCLOUD_REDIS_URL")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
 
 # --- Celery.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -8,4 +8,4 @@ os.environ.setdefault("QCLOUD_DATABASE_APP_PASSWORD", "")
 os.environ.setdefault("QCLOUD_REDIS_URL", "unix:///nonexistent")
 os.environ.setdefault("QCLOUD_EVENTSTORE_PASSWORD", "")
 
-from qcloud.settings import *  # noqa: E402, F403
+from qcloud.settings import *  # noqa: F403

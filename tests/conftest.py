@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.test import TransactionTestCase
 
@@ -13,7 +11,7 @@ pytest_plugins = ["tests.factories.cast"]
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker: Any) -> None:
+def django_db_setup() -> None:
     """Replaces pytest-django's: the database is made by its owner, the tests run as the app."""
     plugin.create_database()
 

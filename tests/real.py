@@ -7,7 +7,7 @@ import os
 import pytest
 
 
-def require_real(part: str, present: bool, reason: str) -> None:
+def require_real(part: str, present: object, reason: str) -> None:
     """Go on when ``present``; else skip, or fail under ``QCLOUD_REQUIRE_REAL=1``."""
     if present:
         return

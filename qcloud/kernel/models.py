@@ -127,12 +127,12 @@ class OutboxCursor(InternalModel):
     class Meta(InternalModel.Meta):
         db_table = "kernel_outbox_cursor"
 
+    def __str__(self) -> str:
+        return f"{self.consumer} at {self.position}"
+
     @classmethod
     def locked(cls, consumer: str) -> Self:
         """The consumer's cursor, locked until the transaction ends; made at first use."""
         cls.objects.get_or_create(consumer=consumer)
         cursor: Self = cls.objects.select_for_update().get(consumer=consumer)
         return cursor
-
-    def __str__(self) -> str:
-        return f"{self.consumer} at {self.position}"

@@ -6,10 +6,11 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 _NO_MINOR_UNIT: Final = frozenset(
-    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()
+    ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF")
+    + ("UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF")
 )
-_THREE_DIGITS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
-_FOUR_DIGITS: Final = frozenset("CLF UYW".split())
+_THREE_DIGITS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+_FOUR_DIGITS: Final = frozenset(["CLF", "UYW"])
 
 
 def exponent(currency: str) -> int:

@@ -151,10 +151,10 @@ class Actor:
         return replace(self, scope=scope)
 
 
-def require(actor: Actor, permission: Permission, obj: object = None) -> None:
+def require(actor: Actor, permission: Permission) -> None:
     """Raises ``Denied`` with a sentence for the actor unless it holds ``permission``.
 
-    Whether it may see ``obj`` at all is the tenant gate's question and was answered before.
+    Which rows the permission is used on is the tenant gate's question, not this one's.
     """
     if permission not in actor.permissions:
         raise Denied(

@@ -83,13 +83,17 @@ def row_security_sql(
     if append_only:
         statements += [
             f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM qcloud_app",
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            " FOR EACH STATEMENT EXECUTE FUNCTION qcloud_refuse_change()",
+            (
+                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE"
+                f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION qcloud_refuse_change()"
+            ),
         ]
     else:
         statements += [
-            f"CREATE POLICY {table}_update ON {table} FOR UPDATE"
-            f" USING ({check}) WITH CHECK ({check})",
+            (
+                f"CREATE POLICY {table}_update ON {table} FOR UPDATE"
+                f" USING ({check}) WITH CHECK ({check})"
+            ),
             f"CREATE POLICY {table}_delete ON {table} FOR DELETE USING ({check})",
         ]
     statements.append(f"COMMENT ON TABLE {table} IS 'row class: {row_class.value}'")

@@ -137,7 +137,9 @@ class Postgres:
     def _in_namespace(self) -> bool:
         if os.geteuid() != 0 or shutil.which("unshare") is None:
             return False
-        return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+        )
 
     @property
     def _prefix(self) -> tuple[str, ...]:
@@ -196,18 +198,19 @@ def grant(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     for role in (MIGRATOR, APP, READONLY):
-        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(role)))
+        connection.execute(
+            sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(role))
+        )
     connection.execute(
         sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(MIGRATOR))
     )
-    for role, rights in ((APP, "SELECT, INSERT, UPDATE, DELETE"), (READONLY, "SELECT")):
+    for role, rights in (
+        (APP, "SELECT, INSERT, UPDATE, DELETE ON TABLES"),
+        (APP, "USAGE, SELECT ON SEQUENCES"),
+        (READONLY, "SELECT ON TABLES"),
+    ):
         connection.execute(
             sql.SQL(
-                f"ALTER DEFAULT PRIVILEGES FOR ROLE {{}} IN SCHEMA public GRANT {rights} ON TABLES TO {{}}"
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {{}} IN SCHEMA public GRANT {rights} TO {{}}"
             ).format(sql.Identifier(MIGRATOR), sql.Identifier(role))
         )
-    connection.execute(
-        sql.SQL(
-            "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {}"
-        ).format(sql.Identifier(MIGRATOR), sql.Identifier(APP))
-    )

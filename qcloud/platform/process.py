@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,7 @@ class Child:
                 env=dict(self.environment),
                 # Its own group: Ctrl-C reaches the supervisor alone, which stops in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  started before any thread
                 user=self.user,
                 group=self.user,
                 extra_groups=[] if self.user is not None else None,
@@ -59,7 +60,9 @@ class Child:
         deadline = time.monotonic() + seconds
         while not ready():
             if self.exit_code() is not None:
-                raise StartError(f"{self.name} ended at start (exit {self.exit_code()}){self.tail()}")
+                raise StartError(
+                    f"{self.name} ended at start (exit {self.exit_code()}){self.tail()}"
+                )
             if time.monotonic() > deadline:
                 raise StartError(f"{self.name} was not ready after {seconds:.0f} s{self.tail()}")
             time.sleep(0.05)
@@ -84,10 +87,8 @@ class Child:
             return
         if process.poll() is None:
             process.send_signal(self.stop_signal)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(self.stop_seconds)
-            except subprocess.TimeoutExpired:
-                pass
         self._end_group(process)
         process.wait()
 

@@ -39,7 +39,9 @@ def _start_servers() -> None:
         for role in (postgres.SUPERUSER, postgres.MIGRATOR, postgres.APP, postgres.READONLY)
     }
     server = Postgres(folder / "postgres", folder / "sockets", folder / "postgres.log", passwords)
-    cache = Redis(folder / "redis", folder / "redis.sock", folder / "redis.log", secrets.token_hex())
+    cache = Redis(
+        folder / "redis", folder / "redis.sock", folder / "redis.log", secrets.token_hex()
+    )
     server.initialize()
     children = [server.child(), cache.child()]
     # Tests lose their data anyway; waiting for the disk would only make them slow.

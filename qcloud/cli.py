@@ -1,0 +1,171 @@
+"""The ``qcloud`` command: processes, set-up and the operator's tools.
+
+Each sub-command is a function here or a call into the room that owns the work. Imports
+are late on purpose: ``qcloud eventstore`` must not pay for Django, nor ``qcloud up`` for
+the event store's engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from qcloud.kernel.env import Env, SettingError
+from qcloud.platform.folder import DataFolder, FolderError
+from qcloud.platform.process import StartError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 refused or failed with a message, 2 wrong arguments."""
+    parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.command
+    try:
+        return command(parsed)
+    except (FolderError, StartError, SettingError) as error:
+        sys.stderr.write(f"qcloud: {error}\n")
+        return 1
+
+
+def django_command(argv: list[str]) -> None:
+    """``manage.py``."""
+    from qcloud.platform.environment import adopt
+
+    adopt(DataFolder.from_environment())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "qcloud.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="qcloud", description="The QCloud platform.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    up = add("up", _up, "start the whole platform on this machine and watch it")
+    up.add_argument("--no-agent", action="store_true", help="do not capture on this host")
+    add("web", _web, "the portal's process")
+    add("ingest", _ingest, "the agents' door")
+    add("loader", _loader, "moves the ingest spool into the event store")
+    add("eventstore", _eventstore, "the embedded event store")
+    add("worker", _worker, "background tasks")
+    add("beat", _beat, "starts periodic tasks; one leader among several")
+    add("migrate", _migrate, "bring database and event store to this version's schema")
+    add("demo", _demo, "make the demo accounts; prints what was generated, as JSON")
+    add("bill", _bill, "compute the drafts of the current month now, for every seller")
+    replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
+    replay.add_argument("file", nargs="?", metavar="FILE", help="made by: qcloud-agent record FILE")
+    replay.add_argument("--demo", action="store_true", help="generated traffic instead of a file")
+    replay.add_argument("--speed", default="max", help="1: as recorded; max (default): at once")
+    return parser
+
+
+def _up(parsed: argparse.Namespace) -> int:
+    from qcloud.platform.environment import Ports
+    from qcloud.platform.supervisor import Supervisor
+
+    supervisor = Supervisor(
+        DataFolder.from_environment(), Ports.from_environment(Env()), with_agent=not parsed.no_agent
+    )
+    supervisor.run()
+    return 0
+
+
+def _exec(*command: str) -> int:
+    """Become the program: no parent in between that would have to pass signals on."""
+    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606  no shell is wanted
+
+
+def _web(_parsed: argparse.Namespace) -> int:
+    port = str(Env().integer("QCLOUD_WEB_PORT", 8600, low=1, high=65_535))
+    return _exec(
+        "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", port, "--workers", "1",
+        "--blocking-threads", "8", "--no-ws", "--log-level", "warning", "--workers-kill-timeout",
+        "10", "qcloud.wsgi:application",
+    )  # fmt: skip
+
+
+def _ingest(_parsed: argparse.Namespace) -> int:
+    port = str(Env().integer("QCLOUD_INGEST_PORT", 8601, low=1, high=65_535))
+    return _exec(
+        "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", port, "--workers", "1",
+        "--no-ws", "--log-level", "warning", "--workers-kill-timeout", "10", "--factory",
+        "pulse.ingest.app:create_app",
+    )  # fmt: skip
+
+
+def _worker(_parsed: argparse.Namespace) -> int:
+    return _exec(
+        "celery", "-A", "qcloud.celery", "worker", "--pool", "threads", "--concurrency", "4",
+        "--without-gossip", "--without-mingle", "--loglevel", "INFO",
+    )  # fmt: skip
+
+
+def _beat(_parsed: argparse.Namespace) -> int:
+    return _exec("celery", "-A", "qcloud.celery", "beat", "--loglevel", "INFO")
+
+
+def _loader(_parsed: argparse.Namespace) -> int:
+    _setup_django()
+    from pulse.loader import main as loader
+
+    return loader.main()
+
+
+def _eventstore(_parsed: argparse.Namespace) -> int:
+    from pulse.eventstore import main as eventstore
+
+    return eventstore.main()
+
+
+def _migrate(_parsed: argparse.Namespace) -> int:
+    _setup_django()
+    from django.core.management import call_command
+    from pulse.store import migrate
+
+    call_command("migrate", verbosity=1)
+    migrate.main()
+    return 0
+
+
+def _demo(_parsed: argparse.Namespace) -> int:
+    _setup_django()
+    from qcloud import demo
+
+    sys.stdout.write(demo.main() + "\n")
+    return 0
+
+
+def _bill(_parsed: argparse.Namespace) -> int:
+    _setup_django()
+    from pulse import tasks as pulse
+
+    from billing import tasks as billing
+
+    pulse.recompute_recent_usage()
+    billing.refresh_drafts()
+    return 0
+
+
+def _replay(parsed: argparse.Namespace) -> int:
+    from qcloud.platform import replay
+
+    return replay.main(parsed.file, demo=parsed.demo, speed=parsed.speed)
+
+
+def _setup_django() -> None:
+    from qcloud.platform.environment import adopt
+
+    adopt(DataFolder.from_environment())
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "qcloud.settings")
+    import django
+
+    django.setup()
