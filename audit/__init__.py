@@ -1,0 +1,1 @@
+"""The journal: who did what, on which object, with which outcome."""

@@ -1,0 +1,1 @@
+"""The control plane of agents: environments, tokens, agents, object stores, configuration."""

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fleet.models import Agent, CaptureLevel, Environment, ObjectStore, RegistrationToken
+from identity.selectors import AccountInfo, account
+from qcloud.kernel.errors import NotFound
+from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
+from wire.config import VERSION, config_digest
+
+STACK = "default"
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    id: UUID
+    account_id: UUID
+    slug: str
+    name: str
+    capture_level: str
+    created_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TokenInfo:
+    """A registration token as it may be shown. The token itself is shown once, elsewhere."""
+
+    id: UUID
+    environment_id: UUID
+    name: str
+    last_four: str
+    created_at: datetime
+    created_by: str
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AgentInfo:
+    """An agent that is registered and not removed. Counters are since its last start."""
+
+    id: UUID
+    environment_id: UUID
+    registration_token_id: UUID
+    instance_id: UUID
+    name: str
+    version: str
+    system: dict[str, Any]
+    replaying: bool
+    registered_at: datetime
+    last_heartbeat_at: datetime | None
+    """``None``: it registered and has not reported yet."""
+    boot_id: UUID | None
+    status: str
+    object_store: str
+    uptime_seconds: float
+    exchanges: int
+    dropped: dict[str, int]
+    spool_bytes: int
+    spool_limit_bytes: int
+    memory_bytes: int
+    clock_offset_ms: float
+    probes: list[dict[str, Any]]
+    config_digest: str
+
+
+@dataclass(frozen=True)
+class ObjectStoreInfo:
+    environment_id: UUID
+    type: str
+    path: str
+    access_url: str
+
+
+@dataclass(frozen=True)
+class AgentIdentity:
+    """What a valid agent token stands for."""
+
+    agent_id: UUID
+    account_id: UUID
+    account_path: str
+    account_slug: str
+    account_tier: Tier
+    environment_id: UUID
+    environment_slug: str
+    replaying: bool
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.account_id, self.account_path, self.account_tier)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a valid registration token stands for."""
+
+    token_id: UUID
+    account_id: UUID
+    account_path: str
+    account_slug: str
+    account_tier: Tier
+    environment_id: UUID
+    environment_slug: str
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.account_id, self.account_path, self.account_tier)
+
+
+def environments(scope: Scope) -> list[EnvironmentInfo]:
+    """The account's open environments, by name."""
+    with scoped(scope):
+        rows = list(Environment.objects.filter(closed_at=None).order_by("name"))
+    return [environment_info(row) for row in rows]
+
+
+def environment(environment_id: UUID) -> EnvironmentInfo:
+    """One environment of the open scope, closed ones included; else ``NotFound``."""
+    return environment_info(environment_row(environment_id))
+
+
+def registration_tokens(scope: Scope, environment_id: UUID) -> list[TokenInfo]:
+    """Of one environment, newest first, revoked ones included."""
+    with scoped(scope):
+        rows = list(RegistrationToken.objects.filter(environment_id=environment_id))
+    return [token_info(row) for row in rows]
+
+
+def agents(scope: Scope, environment_id: UUID | None = None) -> list[AgentInfo]:
+    """The account's agents, or one environment's, by name."""
+    with scoped(scope):
+        query = Agent.objects.filter(removed_at=None)
+        if environment_id:
+            query = query.filter(environment_id=environment_id)
+        rows = list(query)
+    return [agent_info(row) for row in rows]
+
+
+def agent_by_token(token: str) -> AgentIdentity | None:
+    """Who sends this token. ``None``: unknown, removed, its registration token revoked, or its
+    environment closed.
+
+    In system mode. The work is the same for every answer but the last lookup of the account.
+    """
+    with unscoped("agent authentication"):
+        row = (
+            Agent.objects.select_related("environment", "registration_token")
+            .filter(token_hash=token_hash(token), removed_at=None)
+            .filter(registration_token__revoked_at=None, environment__closed_at=None)
+            .first()
+        )
+        owner = account(row.account_id) if row else None
+    if row is None or owner is None:
+        return None
+    return AgentIdentity(
+        agent_id=row.id,
+        account_id=owner.id,
+        account_path=owner.path,
+        account_slug=owner.slug,
+        account_tier=owner.tier,
+        environment_id=row.environment_id,
+        environment_slug=row.environment.slug,
+        replaying=row.replaying,
+    )
+
+
+def registration_by_token(token: str) -> Registration | None:
+    """The environment that an agent with this token joins. ``None``: unknown, revoked, closed."""
+    with unscoped("agent authentication"):
+        row = (
+            RegistrationToken.objects.select_related("environment")
+            .filter(token_hash=token_hash(token), revoked_at=None, environment__closed_at=None)
+            .first()
+        )
+        owner = account(row.account_id) if row else None
+    if row is None or owner is None:
+        return None
+    return Registration(
+        token_id=row.id,
+        account_id=owner.id,
+        account_path=owner.path,
+        account_slug=owner.slug,
+        account_tier=owner.tier,
+        environment_id=row.environment_id,
+        environment_slug=row.environment.slug,
+    )
+
+
+def account_of_refused_token(token: str) -> AccountInfo | None:
+    """Whose token this was, if it was ever one: a revoked token in use is its owner's news."""
+    hashed = token_hash(token)
+    with unscoped("agent authentication"):
+        row = (
+            Agent.objects.filter(token_hash=hashed).first()
+            or RegistrationToken.objects.filter(token_hash=hashed).first()
+        )
+        return account(row.account_id) if row else None
+
+
+def object_store_of(environment_id: UUID) -> ObjectStoreInfo | None:
+    """The store of an environment of the open scope; ``None``: payloads are dropped."""
+    row = ObjectStore.objects.filter(environment_id=environment_id).first()
+    if row is None:
+        return None
+    return ObjectStoreInfo(row.environment_id, row.type, row.path, row.access_url)
+
+
+def config_document(environment_id: UUID) -> dict[str, Any]:
+    """The configuration, ``version: 2``, of an environment of the open scope.
+
+    Without an object store its capture level is ``none``: nothing leaks while setting up.
+    Raises ``NotFound``.
+    """
+    row = environment_row(environment_id)
+    store = object_store_of(environment_id)
+    level = row.capture_level if store else CaptureLevel.NONE.value
+    services: dict[str, Any] = {"object_stores": []}
+    if store:
+        services["object_stores"].append(
+            {"id": row.slug, "type": store.type, "path": store.path, "access_url": store.access_url}
+        )
+    return {
+        "version": VERSION,
+        "services": services,
+        "stacks": {STACK: {"plugins": [{"type": "http_capture", "config": {"level": level}}]}},
+        "tap": {"direction": "all", "ignore_loopback": False, "http": {"stack": STACK}},
+    }
+
+
+def config_digest_of(environment_id: UUID) -> str:
+    """``wire.config.config_digest`` of the document: what a heartbeat is answered with."""
+    return config_digest(config_document(environment_id))
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def environment_row(environment_id: UUID) -> Environment:
+    row: Environment | None = Environment.objects.filter(id=environment_id).first()
+    if row is None:
+        raise NotFound("There is no such environment in this account.")
+    return row
+
+
+def environment_info(row: Environment) -> EnvironmentInfo:
+    return EnvironmentInfo(**_fields(row, EnvironmentInfo))
+
+
+def token_info(row: RegistrationToken) -> TokenInfo:
+    return TokenInfo(**_fields(row, TokenInfo))
+
+
+def agent_info(row: Agent) -> AgentInfo:
+    return AgentInfo(**_fields(row, AgentInfo))
+
+
+def _fields(row: object, into: type[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in into.__dataclass_fields__}

@@ -1,0 +1,1 @@
+"""What changes environments, tokens, agents and object stores."""

@@ -1,0 +1,1 @@
+"""Accounts, the people who work for them, and how they sign in."""

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from qcloud.kernel.errors import QCloudError
+
+
+class SignInRefused(QCloudError):
+    """``identity.sign_in_refused``, 403: the same words whatever the cause was."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.sign_in_refused",
+            403,
+            "This e-mail address and password do not match. Check both and try again.",
+        )
+
+
+class SignInThrottled(QCloudError):
+    """``identity.sign_in_throttled``, 429: too many attempts, from one address or on one name."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.sign_in_throttled",
+            429,
+            "Too many attempts. Wait five minutes and try again.",
+            retry_after_seconds=300,
+        )

@@ -1,0 +1,1 @@
+"""What changes accounts, staff and sessions. Each function checks, changes and audits."""
