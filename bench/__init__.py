@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one JSON object a line. Corpora come from fixed seeds."""

@@ -1,0 +1,98 @@
+"""``qcloud eventstore``: owns the data folder until it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+from pulse.eventstore.engine import Engine, EngineError, Limits
+from pulse.eventstore.folder import DataFolder, FolderUnusable
+from pulse.eventstore.server import EventStoreServer
+from pulse.eventstore.settings import EventStoreSettings
+
+log = structlog.get_logger(__name__)
+
+
+class StartRefused(RuntimeError):
+    """The store does not start; the message says why and what to do."""
+
+
+def main(settings: EventStoreSettings) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code; 1 with a plain message on stderr."""
+    try:
+        serve(settings)
+    except (StartRefused, FolderUnusable) as error:
+        sys.stderr.write(f"qcloud eventstore: {error}\n")
+        return 1
+    return 0
+
+
+def serve(settings: EventStoreSettings) -> None:
+    """Open, listen, stop in order.
+
+    Raises ``StartRefused`` or ``FolderUnusable``.
+    """
+    _require_loopback(settings.host)
+    folder = DataFolder(settings.path)
+    folder.open()
+    try:
+        engine = _open_engine(settings, folder)
+        try:
+            _listen(settings, engine)
+        finally:
+            engine.close()
+    finally:
+        folder.close()
+    log.info("eventstore stopped")
+
+
+def _require_loopback(host: str) -> None:
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise StartRefused(
+            f"the embedded event store speaks plain HTTP and listens on loopback only, not {host}."
+            " Set QCLOUD_EVENTSTORE_HOST=127.0.0.1, or use a ClickHouse server"
+        )
+
+
+def _open_engine(settings: EventStoreSettings, folder: DataFolder) -> Engine:
+    limits = Limits(
+        query_seconds=settings.max_query_seconds,
+        query_memory=settings.max_query_memory,
+        concurrent=settings.max_concurrent,
+        queue_seconds=settings.queue_seconds,
+    )
+    try:
+        return Engine(folder.engine, max_memory=settings.max_memory, limits=limits)
+    except EngineError as error:
+        raise StartRefused(
+            f"the engine cannot open {folder.engine}: {error.message}\n"
+            "If the disk is full, make room. If the folder is damaged, restore it from a backup"
+        ) from error
+
+
+def _listen(settings: EventStoreSettings, engine: Engine) -> None:
+    try:
+        server = EventStoreServer(settings, engine)
+    except OSError as error:
+        raise StartRefused(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}."
+            " Stop what uses the port (ss -ltnp shows it) or set QCLOUD_EVENTSTORE_PORT"
+        ) from error
+    with server:
+        _stop_on_signal(server)
+        log.info("eventstore ready", host=settings.host, port=server.server_port)
+        server.serve_forever(poll_interval=0.2)
+
+
+def _stop_on_signal(server: EventStoreServer) -> None:
+    def stop(*_args: Any) -> None:
+        # ``shutdown`` waits for the loop that this handler interrupts.
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
