@@ -1,0 +1,206 @@
+"""The kernel as a source of chunks."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from typing import Self
+
+from agent.capture.build import objects
+from agent.capture.doctor import explain
+from agent.capture.errors import BpfError, CaptureUnavailable
+from agent.capture.facts import connection_of
+from agent.capture.layout import (
+    CONNECTION_KEY,
+    DROP_REASONS,
+    KIND_CLOSE,
+    KIND_DATA,
+    KIND_LIBRARY,
+    KIND_OPEN,
+    PID_KEY,
+    RECORD,
+    unpack_library,
+    unpack_opened,
+)
+from agent.capture.libbpf import cpus
+from agent.capture.libraries import Libraries
+from agent.capture.programs import Programs
+from agent.capture.ring import Ring
+from agent.capture.settings import CaptureSettings
+from agent.capture.source import Chunk, Connection, Flow, Kind
+from wire.protocol import ProbeState
+
+_FLOWS = (Flow.RECEIVED, Flow.SENT)
+_DRAIN_LIMIT = 8192
+"""Records fetched at once; bounds the memory of one batch."""
+
+
+class KernelSource:
+    """Chunks of all HTTP connections in scope. Needs root; see :mod:`agent.capture.doctor`.
+
+    For one consuming thread. ``exclude_pid``, ``lost`` and ``probes`` may be called from any.
+    """
+
+    def __init__(self, programs: Programs, settings: CaptureSettings) -> None:
+        self._programs = programs
+        self._flush = settings.flush_ms / 1000
+        self._limit = settings.max_connections
+        self._ring = Ring(programs.map("events").fd, programs.ring_bytes)
+        self._next_drain = 0.0
+        self._serial = 0
+        self._keys: dict[int, int] = {}
+        self._facts: dict[int, tuple[Connection, int, int]] = {}
+        self._unknown = 0
+        self._libraries: Libraries | None = None
+
+    @classmethod
+    def open(cls, settings: CaptureSettings) -> Self:
+        """Compile if need be, load, attach.
+
+        Raises ``CaptureUnavailable`` when nothing at all can be captured here.
+        """
+        try:
+            programs = Programs(objects(settings.build_dir), settings)
+        except (BpfError, OSError) as error:
+            raise CaptureUnavailable(explain(error)) from error
+        source = cls(programs, settings)
+        source.exclude_pid(os.getpid())
+        source._start(settings)
+        if not any(state.active for state in source.probes()):
+            reasons = "; ".join(state.reason for state in source.probes())
+            source.close()
+            raise CaptureUnavailable(explain(BpfError(reasons)))
+        return source
+
+    def _start(self, settings: CaptureSettings) -> None:
+        programs = self._programs
+        if settings.plain_http:
+            plain = programs.attempt("socket", lambda: self._watch_sockets(plain_http=True))
+        else:
+            plain = False
+            programs.states["socket"] = ProbeState(
+                family="socket", active=False, reason="switched off by plain_http"
+            )
+        # The same program without its plain half still names the sockets of TLS calls.
+        if plain or programs.attempt("descriptor", lambda: self._watch_sockets(plain_http=False)):
+            programs.attempt("openssl", lambda: self._probe_tls(settings))
+        else:
+            programs.states["openssl"] = ProbeState(
+                family="openssl", active=False, reason=programs.states["descriptor"].reason
+            )
+        programs.attempt("lifecycle", lambda: programs.start("lifecycle", "socket_state"))
+
+    def _watch_sockets(self, *, plain_http: bool) -> None:
+        self._programs.start("sockets", "system_call", plain_http=plain_http)
+
+    def _probe_tls(self, settings: CaptureSettings) -> None:
+        loaded = self._programs.load("tls")
+        self._libraries = Libraries(loaded, self._programs.map("libraries"))
+        self._libraries.attach_all(settings.libraries)
+
+    def poll(self, timeout_ms: int) -> list[Chunk]:
+        """Fetches in batches, at most every ``flush_ms``, unless much waits."""
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            now = time.monotonic()
+            pause = min(self._next_drain, deadline) - now
+            if pause > 0:
+                self._ring.wait(pause)
+            chunks = self._drain()
+            now = time.monotonic()
+            self._next_drain = now + self._flush
+            if chunks or now >= deadline:
+                return chunks
+
+    def _drain(self) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        append, data, keys, unpack = chunks.append, self._ring.data, self._keys, RECORD.unpack_from
+        make, received, sent = tuple.__new__, *_FLOWS
+        size, kind_data = RECORD.size, Kind.DATA
+        for offset, length in self._ring.records(_DRAIN_LIMIT):
+            identity, moment, total, captured, kind, flow = unpack(data, offset)
+            if kind != KIND_DATA:
+                self._other(kind, identity, moment, offset, length, chunks)
+                continue
+            key = keys.get(identity)
+            if key is None:
+                self._unknown += 1
+                continue
+            start = offset + size
+            body = bytes(data[start : start + captured])
+            way = sent if flow else received
+            append(make(Chunk, (kind_data, key, way, moment, total, body)))
+        return chunks
+
+    def _other(
+        self, kind: int, identity: int, moment: int, offset: int, length: int, chunks: list[Chunk]
+    ) -> None:
+        if kind == KIND_OPEN:
+            self._opened(identity, self._ring.data[offset : offset + length])
+        elif kind == KIND_CLOSE:
+            key = self._keys.pop(identity, None)
+            if key is not None:
+                chunks.append(Chunk(Kind.CLOSE, key, Flow.RECEIVED, moment, 0, b""))
+        elif kind == KIND_LIBRARY and self._libraries is not None:
+            record = self._ring.data[offset : offset + length]
+            self._libraries.attach_mapped(unpack_library(record))
+
+    def _opened(self, identity: int, record: memoryview) -> None:
+        opened = unpack_opened(record)
+        if identity in self._keys:
+            return
+        self._serial += 1
+        self._keys[identity] = self._serial
+        facts = connection_of(self._serial, opened)
+        self._facts[self._serial] = (facts, identity, opened.socket)
+        if len(self._facts) > self._limit:
+            self.forget(next(iter(self._facts)))
+
+    def connection(self, key: int) -> Connection | None:
+        found = self._facts.get(key)
+        return found[0] if found else None
+
+    def forget(self, key: int) -> None:
+        """A connection that lives on is told anew, with another key, at its next message."""
+        found = self._facts.pop(key, None)
+        if found is None:
+            return
+        connection, identity, socket = found
+        if self._keys.get(identity) == key:
+            del self._keys[identity]
+            kernel_key = CONNECTION_KEY.pack(socket, connection.pid)
+            self._programs.map("connections").remove(kernel_key)
+
+    def exclude_pid(self, pid: int) -> None:
+        """Look at nothing that this process does, from now on."""
+        self._programs.map("excluded_pids").put(PID_KEY.pack(pid), b"\1")
+
+    def include_pid(self, pid: int) -> None:
+        self._programs.map("excluded_pids").remove(PID_KEY.pack(pid))
+
+    def lost(self) -> dict[str, int]:
+        slots = struct.Struct(f"={cpus()}Q")
+        counts = {}
+        for index, reason in enumerate(DROP_REASONS):
+            value = self._programs.map("drops").get(PID_KEY.pack(index), slots.size)
+            counts[reason] = sum(slots.unpack(value)) if value else 0
+        counts["unknown_connection"] = self._unknown
+        return counts
+
+    def probes(self) -> list[ProbeState]:
+        states = dict(self._programs.states)
+        if self._libraries is not None and states["openssl"].active:
+            states["openssl"] = _library_state(self._libraries)
+        return list(states.values())
+
+    def close(self) -> None:
+        if self._libraries is not None:
+            self._libraries.close()
+        self._ring.close()
+        self._programs.close()
+
+
+def _library_state(libraries: Libraries) -> ProbeState:
+    failures = "; ".join(libraries.failures.values())
+    return ProbeState(family="openssl", active=True, attached=libraries.attached, reason=failures)

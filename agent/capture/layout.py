@@ -1,0 +1,114 @@
+"""The structures of bpf/capture.h, for Python."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from typing import NamedTuple
+
+from agent.capture.settings import CaptureSettings
+
+KIND_DATA, KIND_CLOSE, KIND_OPEN, KIND_LIBRARY = 1, 2, 3, 4
+
+DROP_REASONS = ("ring_full", "no_socket", "no_memory", "unreadable")
+
+RECORD = struct.Struct("=QQIIBB6x")
+_OPENED = struct.Struct("=QIIIHHHBBI16s16s16s128s640s")
+_LIBRARY = struct.Struct("=QQQI4x")
+LIBRARY_KEY = struct.Struct("=QQ")
+CONNECTION_KEY = struct.Struct("=QQ")
+_SETTINGS = struct.Struct("=IIII")
+_REMOTE_KEY = struct.Struct("=16sI")
+PID_KEY = struct.Struct("=I")
+
+_AF_INET = 2
+_WAKE_SHARE = 8
+"""The agent is woken early when an eighth of the ring is full."""
+
+
+class Opened(NamedTuple):
+    """Of one connection, as the kernel tells it before its first chunk."""
+
+    socket: int
+    """Address of the kernel's socket, half of the key of map ``connections``."""
+    tgid: int
+    uid: int
+    netns: int
+    local_ip: str
+    local_port: int
+    remote_ip: str
+    remote_port: int
+    role: int
+    tls: bool
+    comm: str
+    cgroup: str
+    exe: str
+
+
+class Library(NamedTuple):
+    """A process mapped code of a TLS library for the first time."""
+
+    inode_address: int
+    inode: int
+    mapped_at: int
+    tgid: int
+
+
+def unpack_opened(data: memoryview) -> Opened:
+    (socket, tgid, uid, netns, family, local_port, remote_port, role, tls, used, local, remote, comm,
+     cgroup, path) = _OPENED.unpack_from(data, RECORD.size)  # fmt: skip
+    return Opened(
+        socket,
+        tgid,
+        uid,
+        netns,
+        _address(family, local),
+        local_port,
+        _address(family, remote),
+        remote_port,
+        role,
+        bool(tls),
+        _text(comm),
+        _text(cgroup),
+        _path(path, used),
+    )
+
+
+def unpack_library(data: memoryview) -> Library:
+    return Library(*_LIBRARY.unpack_from(data, RECORD.size))
+
+
+def pack_settings(settings: CaptureSettings, ring_bytes: int, *, plain_http: bool) -> bytes:
+    return _SETTINGS.pack(
+        settings.netns, settings.call_limit, ring_bytes // _WAKE_SHARE, int(plain_http)
+    )
+
+
+def pack_remote(address: str, port: int) -> list[bytes]:
+    """The keys of a remote end: an IPv4 address also in its IPv6 clothes."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return [_REMOTE_KEY.pack(parsed.packed, port)]
+        parsed = parsed.ipv4_mapped
+    mapped = b"\0" * 10 + b"\xff\xff" + parsed.packed
+    return [_REMOTE_KEY.pack(parsed.packed, port), _REMOTE_KEY.pack(mapped, port)]
+
+
+def _address(family: int, packed: bytes) -> str:
+    if family == _AF_INET:
+        return str(ipaddress.IPv4Address(packed[:4]))
+    address = ipaddress.IPv6Address(packed)
+    return str(address.ipv4_mapped or address)
+
+
+def _text(padded: bytes) -> str:
+    return padded.split(b"\0", 1)[0].decode(errors="replace")
+
+
+def _path(names: bytes, used: int) -> str:
+    """The kernel walked from the file up to the root, so the names come last first."""
+    parts = names[:used].rstrip(b"\0").split(b"\0")
+    if parts == [b""]:
+        return ""
+    return "/" + b"/".join(reversed(parts)).decode(errors="replace")

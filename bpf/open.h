@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Tells user space who a connection belongs to, once, from what the kernel knows.
+ *
+ * A curl has exited before user space could look into /proc, so the executable's path, the
+ * control group and the user go along.
+ */
+#pragma once
+
+#include "maps.h"
+#include "socket.h"
+
+static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+{
+	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+}
+
+/* One step up; false at the root of the process's file system. */
+static __always_inline bool step_up(struct dentry **dentry, struct mount **mount)
+{
+	struct dentry *parent = BPF_CORE_READ(*dentry, d_parent);
+	struct mount *outer;
+
+	if (*dentry != BPF_CORE_READ(*mount, mnt.mnt_root)) {
+		*dentry = parent;
+		return true;
+	}
+	outer = BPF_CORE_READ(*mount, mnt_parent);
+	if (outer == *mount)
+		return false;
+	*dentry = BPF_CORE_READ(*mount, mnt_mountpoint);
+	*mount = outer;
+	return true;
+}
+
+static __always_inline bool is_mount_root(struct dentry *dentry, struct mount *mount)
+{
+	return dentry == BPF_CORE_READ(mount, mnt.mnt_root);
+}
+
+static __always_inline void fill_path(struct opened *opened, struct task_struct *task)
+{
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+	__u32 used = 0;
+
+	for (int part = 0; part < PATH_PARTS; part++) {
+		long size = 0;
+
+		if (!is_mount_root(dentry, mount))
+			size = bpf_probe_read_kernel_str(opened->path + (used & (PATH_SPACE - 1)),
+							 NAME_LENGTH,
+							 BPF_CORE_READ(dentry, d_name.name));
+		if (size > 0)
+			used += size;
+		if (used >= PATH_SPACE || !step_up(&dentry, &mount))
+			break;
+	}
+	opened->path_length = used;
+}
+
+static __always_inline void fill_process(struct opened *opened)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	const char *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name);
+
+	opened->tgid = bpf_get_current_pid_tgid() >> 32;
+	opened->uid = (__u32)bpf_get_current_uid_gid();
+	BPF_CORE_READ_STR_INTO(&opened->comm, task, group_leader, comm);
+	opened->cgroup[0] = 0;
+	bpf_probe_read_kernel_str(opened->cgroup, NAME_LENGTH, cgroup);
+	fill_path(opened, task);
+}
+
+static __always_inline void fill_addresses(struct opened *opened, struct sock *sk)
+{
+	opened->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	opened->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	opened->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	__builtin_memset(opened->local, 0, sizeof(opened->local));
+	__builtin_memset(opened->remote, 0, sizeof(opened->remote));
+	if (opened->family == AF_INET) {
+		BPF_CORE_READ_INTO((__be32 *)opened->local, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__be32 *)opened->remote, sk, __sk_common.skc_daddr);
+		return;
+	}
+	BPF_CORE_READ_INTO(&opened->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+	BPF_CORE_READ_INTO(&opened->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+static __always_inline bool remote_excluded(const struct opened *opened)
+{
+	struct remote_key key = {};
+
+	__builtin_memcpy(key.address, opened->remote, sizeof(key.address));
+	key.port = opened->remote_port;
+	return bpf_map_lookup_elem(&excluded_remotes, &key) != NULL;
+}
+
+static __always_inline __u64 connection_id(__u64 inode, __u32 tgid)
+{
+	return inode << 32 | tgid;
+}
+
+static __always_inline void fill_head(struct record *head, __u64 connection, __u8 kind)
+{
+	head->connection = connection;
+	head->monotonic_ns = bpf_ktime_get_ns();
+	head->length = 0;
+	head->captured = 0;
+	head->kind = kind;
+	head->flow = 0;
+}
+
+static __always_inline void remember_peer(const struct endpoint *at, __u32 tgid)
+{
+	struct peers *peers = bpf_map_lookup_elem(&sockets, &at->sk);
+	struct peers fresh = {.inode = at->inode, .next = 1, .tgid = {tgid}};
+
+	if (!peers || peers->inode != at->inode) {
+		bpf_map_update_elem(&sockets, &at->sk, &fresh, BPF_ANY);
+		return;
+	}
+	peers->tgid[peers->next & (MAX_PEERS - 1)] = tgid;
+	peers->next++;
+}
+
+/* False when the connection is out of scope or could not be told. */
+static __noinline bool open_connection(const struct endpoint *at, __u32 tgid, __u8 role, bool tls)
+{
+	struct connection_key key = {.sk = at->sk, .tgid = tgid};
+	struct connection fresh = {.inode = at->inode, .tls = tls};
+	struct opened *opened;
+
+	if (settings.netns && netns_of(at->sk) != settings.netns)
+		return false;
+	opened = bpf_ringbuf_reserve(&events, sizeof(*opened), 0);
+	if (!opened) {
+		count_drop(DROP_RING_FULL);
+		return false;
+	}
+	fill_head(&opened->head, connection_id(at->inode, tgid), KIND_OPEN);
+	fill_addresses(opened, at->sk);
+	if (remote_excluded(opened)) {
+		bpf_ringbuf_discard(opened, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	opened->socket = (__u64)at->sk;
+	opened->role = role;
+	opened->tls = tls;
+	opened->netns = netns_of(at->sk);
+	fill_process(opened);
+	bpf_ringbuf_submit(opened, BPF_RB_NO_WAKEUP);
+	remember_peer(at, tgid);
+	return !bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY);
+}

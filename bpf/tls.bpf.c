@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Plaintext at the door of OpenSSL.
+ *
+ * A call is remembered by its thread; the system call that OpenSSL makes inside it names the
+ * socket (sockets.bpf.c); the return sends the bytes. A read that OpenSSL answers from its own
+ * buffer makes no system call: then the last socket of the same SSL object counts.
+ */
+#include "emit.h"
+
+static __always_inline int enter(__u64 ssl, __u64 buffer, __u64 length_out, __u8 flow)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call *call;
+	struct call fresh = {.ssl = ssl, .buffer = buffer, .length_out = length_out,
+			     .active = 1, .flow = flow};
+
+	if (pid_excluded(thread >> 32))
+		return 0;
+	call = bpf_map_lookup_elem(&calls, &thread);
+	if (call)
+		*call = fresh;
+	else if (bpf_map_update_elem(&calls, &thread, &fresh, BPF_ANY))
+		count_drop(DROP_NO_MEMORY);
+	return 0;
+}
+
+SEC("uprobe")
+int BPF_KPROBE(tls_read, __u64 ssl, __u64 buffer)
+{
+	return enter(ssl, buffer, 0, FLOW_RECEIVED);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(tls_write, __u64 ssl, __u64 buffer)
+{
+	return enter(ssl, buffer, 0, FLOW_SENT);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(tls_read_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 length_out)
+{
+	return enter(ssl, buffer, length_out, FLOW_RECEIVED);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(tls_write_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 length_out)
+{
+	return enter(ssl, buffer, length_out, FLOW_SENT);
+}
+
+static __always_inline bool locate(struct call *call, __u32 tgid, struct endpoint *at)
+{
+	struct ssl_key key = {.ssl = call->ssl, .tgid = tgid};
+	struct endpoint *known = bpf_map_lookup_elem(&ssl_sockets, &key);
+
+	if (call->at.sk && (call->sure || !known)) {
+		*at = call->at;
+		if (!known || known->sk != at->sk || known->inode != at->inode)
+			bpf_map_update_elem(&ssl_sockets, &key, at, BPF_ANY);
+		return true;
+	}
+	if (!known)
+		return false;
+	*at = *known;
+	return true;
+}
+
+static __always_inline __u32 call_length(struct call *call, int result)
+{
+	__u64 length = 0;
+
+	if (!call->length_out)
+		return result;
+	bpf_probe_read_user(&length, sizeof(length), (void *)call->length_out);
+	return length;
+}
+
+static __always_inline void report(struct call *call, __u32 tgid, __u32 length)
+{
+	struct piece piece = {.buffer = call->buffer, .flow = call->flow};
+	struct endpoint at = {};
+
+	if (!locate(call, tgid, &at)) {
+		count_drop(DROP_NO_SOCKET);
+		return;
+	}
+	if (!wanted_connection(&at, tgid, true, piece.buffer, length, piece.flow))
+		return;
+	piece.connection = connection_id(at.inode, tgid);
+	piece.monotonic_ns = bpf_ktime_get_ns();
+	emit_buffer(&piece, length, settings.call_limit);
+}
+
+SEC("uretprobe")
+int BPF_KRETPROBE(tls_return, int result)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	__u32 length;
+
+	if (!call || !call->active)
+		return 0;
+	call->active = 0;
+	if (result <= 0)
+		return 0;
+	length = call_length(call, result);
+	if (length)
+		report(call, thread >> 32, length);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

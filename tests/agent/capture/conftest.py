@@ -1,0 +1,131 @@
+"""The kernel as it is, real programs, loopback only."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.capture.doctor import examine
+from agent.capture.kernel import KernelSource
+from agent.capture.settings import CaptureSettings
+from agent.capture.source import Chunk, Connection, Flow, Kind, Role
+from tests.agent.capture.servers import certificate
+from tests.real import require_real
+
+
+class Recorder:
+    """Reads a source and answers by what was in the bytes, never by who came first."""
+
+    def __init__(self, source: KernelSource) -> None:
+        self.source = source
+        self.chunks: list[Chunk] = []
+        self.facts: dict[int, Connection] = {}
+
+    def read(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._take(int(left * 1000) + 1)
+
+    def until(self, met: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Read until the condition is met; a time-out is a failure."""
+        deadline = time.monotonic() + seconds
+        while not met():
+            left = deadline - time.monotonic()
+            assert left > 0, f"not seen within {seconds} s: {self.chunks[-5:]}"
+            self._take(min(200, int(left * 1000) + 1))
+
+    def _take(self, timeout_ms: int) -> None:
+        for chunk in self.source.poll(timeout_ms):
+            self.chunks.append(chunk)
+            found = self.source.connection(chunk.connection)
+            if found is not None:
+                self.facts[chunk.connection] = found
+
+    def stream(self, key: int, flow: Flow) -> bytes:
+        return b"".join(
+            chunk.data
+            for chunk in self.chunks
+            if chunk.connection == key and chunk.flow == flow and chunk.kind == Kind.DATA
+        )
+
+    def keys_with(self, marker: bytes, role: Role) -> list[int]:
+        """Connections of that role whose bytes hold the marker, in order of appearance."""
+        return [
+            key
+            for key, facts in self.facts.items()
+            if facts.role == role
+            and (marker in self.stream(key, Flow.SENT) or marker in self.stream(key, Flow.RECEIVED))
+        ]
+
+    def key_with(self, marker: bytes, role: Role) -> int:
+        keys = self.keys_with(marker, role)
+        assert len(keys) == 1, (marker, role, keys)
+        return keys[0]
+
+    def wait_for(self, marker: bytes, role: Role) -> int:
+        self.until(lambda: bool(self.keys_with(marker, role)))
+        return self.key_with(marker, role)
+
+    def closed(self, key: int) -> bool:
+        return any(chunk.connection == key and chunk.kind == Kind.CLOSE for chunk in self.chunks)
+
+    def wait_closed(self, key: int) -> None:
+        self.until(lambda: self.closed(key))
+
+
+@pytest.fixture
+def record() -> Iterator[Callable[..., Recorder]]:
+    """``record(**settings)`` starts capture; all of it stops at the end of the test."""
+    require_real("ebpf", not examine(), "; ".join(map(str, examine())))
+    opened: list[KernelSource] = []
+
+    def start(**settings: object) -> Recorder:
+        source = KernelSource.open(CaptureSettings(**settings))  # type: ignore[arg-type]
+        opened.append(source)
+        return Recorder(source)
+
+    yield start
+    for source in opened:
+        source.close()
+
+
+@pytest.fixture(scope="session")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for localhost and 127.0.0.1 with its key, in one file."""
+    return certificate(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a program that is killed at the end of the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: str, **options: object) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+        running.append(child)
+        return child  # type: ignore[no-any-return]
+
+    yield start
+    for child in running:
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"nobody listens on {port}")
