@@ -1,1 +1,26 @@
 """What changes accounts, staff and sessions. Each function checks, changes and audits."""
+
+from identity.services.accounts import (
+    account_create,
+    account_resume,
+    account_suspend,
+    platform_create,
+)
+from identity.services.signin import SIGN_IN, SIGN_OUT, sign_in, sign_out
+from identity.services.staff import staff_create, staff_remove, staff_role_set
+from identity.services.strangers import stranger_refused
+
+__all__ = [
+    "SIGN_IN",
+    "SIGN_OUT",
+    "account_create",
+    "account_resume",
+    "account_suspend",
+    "platform_create",
+    "sign_in",
+    "sign_out",
+    "staff_create",
+    "staff_remove",
+    "staff_role_set",
+    "stranger_refused",
+]

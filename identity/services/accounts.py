@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from django.db import IntegrityError, transaction
+
+from audit.services import record
+from identity.models import SLUG_LENGTH, Account, AccountState
+from identity.selectors import AccountInfo, account, account_info, root_account
+from identity.services.places import acting
+from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.permissions import Actor, Permission, require
+from qcloud.kernel.scope import Tier, unscoped
+
+_SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_PARENTS: Final = {
+    Tier.CLOUD: frozenset[Tier](),
+    Tier.RESELLER: frozenset({Tier.CLOUD}),
+    Tier.CUSTOMER: frozenset({Tier.CLOUD, Tier.RESELLER}),
+}
+"""Resellers have no resellers, customers nobody."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    name: str
+    slug: str
+    currency: str
+    timezone: str
+
+
+def platform_create(
+    *, actor: Actor, name: str, slug: str, currency: str, timezone: str
+) -> AccountInfo:
+    """Create the provider's own account, from which everything hangs.
+
+    Raises ``Denied`` for anybody but the system, ``Conflict`` if there is one, ``Invalid``.
+    """
+    if actor.kind != "system":
+        raise Denied("The provider's account is created when the platform is set up.")
+    wanted = _checked(name, slug, currency, timezone)
+    if root_account() is not None:
+        raise Conflict("This platform has its provider account already.")
+    with unscoped("the first account has nobody above it"):
+        return _insert(actor, Tier.CLOUD, None, wanted)
+
+
+def account_create(
+    *,
+    actor: Actor,
+    tier: Tier,
+    name: str,
+    slug: str,
+    parent_id: UUID,
+    currency: str,
+    timezone: str,
+) -> AccountInfo:
+    """Create a reseller below the provider, or a customer below either.
+
+    ``slug`` is unique on the platform and cannot change: addresses hold it. Raises
+    ``Denied`` (no right, or not a place for this tier), ``NotFound`` (the parent is not the
+    actor's own account or below it), ``Conflict`` (slug taken, parent not active), ``Invalid``.
+    """
+    require(actor, Permission.IDENTITY_ACCOUNT_CREATE)
+    wanted = _checked(name, slug, currency, timezone)
+    with acting(actor):
+        parent = account(parent_id)
+        if parent.tier not in _PARENTS[tier]:
+            raise Denied(f"A {parent.tier} account cannot have a {tier} account below it.")
+        if parent.state != AccountState.ACTIVE:
+            raise Conflict(f"{parent.name} is {parent.state}. Resume it, then create accounts.")
+        return _insert(actor, tier, parent, wanted)
+
+
+def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo:
+    """Make an account read-only for its staff. Its agents' data is still taken and counted.
+
+    The accounts below it go on as they are. Raises ``Denied``, ``NotFound`` (not below the
+    actor's account), ``Conflict`` (not active), ``Invalid`` (no reason given).
+    """
+    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
+    if not reason.strip():
+        raise Invalid("Say why the account is suspended; its staff will ask.")
+    return _switch(actor, account_id, AccountState.ACTIVE, AccountState.SUSPENDED, reason)
+
+
+def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
+    """Undo ``account_suspend``. Raises ``Denied``, ``NotFound``, ``Conflict`` (not suspended)."""
+    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
+    return _switch(actor, account_id, AccountState.SUSPENDED, AccountState.ACTIVE, "")
+
+
+def _switch(
+    actor: Actor, account_id: UUID, before: AccountState, after: AccountState, reason: str
+) -> AccountInfo:
+    with acting(actor):
+        below = Account.objects.select_for_update().filter(id=account_id, parent__isnull=False)
+        if actor.scope is not None:
+            below = below.exclude(id=actor.scope.account_id)
+        row = below.first()
+        if row is None:
+            raise NotFound("There is no such account below yours.")
+        if row.state != before:
+            raise Conflict(f"{row.name} is {row.state}; only an account that is {before} can.")
+        row.state = after
+        row.save(update_fields=["state"])
+        info = account_info(row)
+        verb = "suspend" if after == AccountState.SUSPENDED else "resume"
+        record(
+            actor=actor,
+            action=f"identity.account.{verb}",
+            object_kind="account",
+            object_id=row.id,
+            reason=reason,
+            scope=info.scope,
+        )
+    return info
+
+
+def _insert(actor: Actor, tier: Tier, parent: AccountInfo | None, wanted: _Wanted) -> AccountInfo:
+    account_id = new_id()
+    row = Account(
+        id=account_id,
+        account_id=account_id,
+        account_path=f"{parent.path if parent else '/'}{account_id.hex}/",
+        tier=tier,
+        parent_id=parent.id if parent else None,
+        **_columns(wanted),
+    )
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict(f"The short name “{wanted.slug}” is taken. Choose another.") from error
+    info = account_info(row)
+    record(
+        actor=actor,
+        action="identity.account.create",
+        object_kind="account",
+        object_id=account_id,
+        scope=info.scope,
+        data={"tier": tier, "parent_id": parent.id if parent else None, **_columns(wanted)},
+    )
+    return info
+
+
+def _columns(wanted: _Wanted) -> dict[str, Any]:
+    return {name: getattr(wanted, name) for name in _Wanted.__dataclass_fields__}
+
+
+def _checked(name: str, slug: str, currency: str, timezone: str) -> _Wanted:
+    fields = {}
+    if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
+        fields["name"] = "Between 1 and 100 printable characters."
+    if len(slug) > SLUG_LENGTH or not _SLUG.fullmatch(slug):
+        fields["slug"] = f"Lower-case letters, digits and single hyphens, at most {SLUG_LENGTH}."
+    if not _CURRENCY.fullmatch(currency):
+        fields["currency"] = "Three capital letters of ISO 4217, such as EUR."
+    if timezone not in available_timezones():
+        fields["timezone"] = "A name of the time zone database, such as Europe/Berlin."
+    if fields:
+        raise Invalid("The account cannot be created like this.", fields=fields)
+    return _Wanted(name.strip(), slug, currency, timezone)
