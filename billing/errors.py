@@ -76,3 +76,17 @@ def contradicting_usage(account_id: UUID, environment_id: UUID, hour: str) -> Co
         code="billing.usage_contradicts",
         account_id=str(account_id),
     )
+
+
+def bad_sort(sort: str, choices: tuple[str, ...]) -> Invalid:
+    return Invalid(
+        f"Invoices cannot be sorted by “{sort[:40]}”; use one of {', '.join(choices)}.",
+        code="billing.sort_unknown",
+    )
+
+
+def bad_cursor() -> Invalid:
+    return Invalid(
+        "This page mark is broken; start again from the first page.",
+        code="billing.cursor_malformed",
+    )
