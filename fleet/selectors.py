@@ -205,9 +205,7 @@ def account_of_refused_token(token: str) -> AccountInfo | None:
 def object_store_of(environment_id: UUID) -> ObjectStoreInfo | None:
     """The store of an environment of the open scope; ``None``: payloads are dropped."""
     row = ObjectStore.objects.filter(environment_id=environment_id).first()
-    if row is None:
-        return None
-    return ObjectStoreInfo(row.environment_id, row.type, row.path, row.access_url)
+    return object_store_info(row) if row else None
 
 
 def config_document(environment_id: UUID) -> dict[str, Any]:
@@ -258,6 +256,10 @@ def token_info(row: RegistrationToken) -> TokenInfo:
 
 def agent_info(row: Agent) -> AgentInfo:
     return AgentInfo(**_fields(row, AgentInfo))
+
+
+def object_store_info(row: ObjectStore) -> ObjectStoreInfo:
+    return ObjectStoreInfo(**_fields(row, ObjectStoreInfo))
 
 
 def _fields(row: object, into: type[Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from identity.services.accounts import (
 )
 from identity.services.signin import SIGN_IN, SIGN_OUT, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
-from identity.services.strangers import stranger_refused
 
 __all__ = [
     "SIGN_IN",
@@ -22,5 +21,4 @@ __all__ = [
     "staff_create",
     "staff_remove",
     "staff_role_set",
-    "stranger_refused",
 ]

@@ -77,7 +77,7 @@ def _user(email: str) -> User:
 
 
 @pytest.fixture
-def cloud_admin(db: None) -> Person:
+def cloud_admin(db: None) -> Person:  # noqa: ARG001  the database itself is what it needs
     """Owner of the provider's account, slug ``provider``."""
     account = services.platform_create(
         actor=Actor.system("cast"),

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import re
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from audit.services import record
+from fleet.models import CaptureLevel, Environment, ObjectStore, StoreType
+from fleet.selectors import (
+    EnvironmentInfo,
+    ObjectStoreInfo,
+    environment_info,
+    environment_row,
+    object_store_info,
+)
+from fleet.services.places import own_scope, printable_name
+from qcloud.kernel.clock import now
+from qcloud.kernel.errors import Conflict, Denied, Invalid
+from qcloud.kernel.permissions import Actor, Permission, require
+from qcloud.kernel.scope import Tier, scoped, unscoped
+
+_SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_PATH: Final = 1_024
+_URL: Final = re.compile(r"(https?|file)://[^\s<>\"']{1,2000}|")
+
+
+def environment_create(
+    *, actor: Actor, name: str, slug: str, capture_level: str = CaptureLevel.FULL.value
+) -> EnvironmentInfo:
+    """Create an environment in the actor's account. It captures no payloads until it has an
+    object store of its own.
+
+    Raises ``Denied``, ``Conflict`` (slug taken in this account), ``Invalid``.
+    """
+    require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    scope = own_scope(actor)
+    if scope.tier is not Tier.CUSTOMER:
+        raise Denied("Only customers have environments.")
+    if len(slug) > 40 or not _SLUG.fullmatch(slug):
+        raise Invalid("The short name may have lower-case letters, digits and single hyphens.")
+    row = Environment(
+        account_id=scope.account_id,
+        slug=slug,
+        name=printable_name(name),
+        capture_level=_level(capture_level),
+    )
+    with scoped(scope):
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError as error:
+            raise Conflict(f"This account has an environment “{slug}” already.") from error
+        record(
+            actor=actor,
+            action="fleet.environment.create",
+            object_kind="environment",
+            object_id=row.id,
+            data={"name": row.name, "slug": slug, "capture_level": row.capture_level},
+        )
+    return environment_info(row)
+
+
+def environment_capture_set(
+    *, actor: Actor, environment_id: UUID, capture_level: str
+) -> EnvironmentInfo:
+    """Set how much of an exchange becomes an object. Agents follow at their next heartbeat.
+
+    Raises ``Denied``, ``NotFound``, ``Invalid``.
+    """
+    require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    wanted = _level(capture_level)
+    with scoped(own_scope(actor)):
+        row = environment_row(environment_id)
+        before, row.capture_level = row.capture_level, wanted
+        row.save(update_fields=["capture_level"])
+        record(
+            actor=actor,
+            action="fleet.environment.capture_set",
+            object_kind="environment",
+            object_id=row.id,
+            data={"before": before, "after": wanted},
+        )
+    return environment_info(row)
+
+
+def environment_close(*, actor: Actor, environment_id: UUID) -> EnvironmentInfo:
+    """End an environment: its tokens and its agents' are refused from now on.
+
+    What was measured stays. Raises ``Denied``, ``NotFound``, ``Conflict`` (closed already).
+    """
+    require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    with scoped(own_scope(actor)):
+        row = environment_row(environment_id)
+        if row.closed_at is not None:
+            raise Conflict(f"{row.name} is closed already.")
+        row.closed_at = now()
+        row.save(update_fields=["closed_at"])
+        record(
+            actor=actor,
+            action="fleet.environment.close",
+            object_kind="environment",
+            object_id=row.id,
+        )
+    return environment_info(row)
+
+
+def object_store_set(
+    *, actor: Actor, environment_id: UUID, path: str, access_url: str = ""
+) -> ObjectStoreInfo:
+    """Make a directory the environment's object store, in place of the one it had.
+
+    ``path`` is absolute. A directory belongs to one account: one that lies in another
+    account's store, or around it, is refused. Raises ``Denied``, ``NotFound``, ``Invalid``,
+    ``Conflict``.
+    """
+    require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    scope = own_scope(actor)
+    directory = _directory(path)
+    if not _URL.fullmatch(access_url):
+        raise Invalid("access_url must begin with https://, http:// or file://, or be empty.")
+    with scoped(scope):
+        row = environment_row(environment_id)
+        _refuse_shared(scope.account_id, directory)
+        store, _ = ObjectStore.objects.update_or_create(
+            account_id=scope.account_id,
+            environment=row,
+            defaults={"type": StoreType.DIRECTORY, "path": directory, "access_url": access_url},
+        )
+        record(
+            actor=actor,
+            action="fleet.object_store.set",
+            object_kind="environment",
+            object_id=environment_id,
+            data={"type": StoreType.DIRECTORY, "path": directory, "access_url": access_url},
+        )
+    return object_store_info(store)
+
+
+def _level(name: str) -> str:
+    if name not in CaptureLevel.values:
+        raise Invalid(f"The capture level must be one of: {', '.join(CaptureLevel.values)}.")
+    return name
+
+
+def _directory(path: str) -> str:
+    parts = path.split("/")
+    plain = path.startswith("/") and path.isprintable() and len(path) <= _MAX_PATH
+    if not plain or {"..", "."} & set(parts):
+        raise Invalid("The path must be absolute, without “.” and “..”.")
+    cleaned = "/" + "/".join(part for part in parts if part)
+    if cleaned == "/":
+        raise Invalid("The root of the file system cannot be an object store.")
+    return cleaned
+
+
+def _refuse_shared(account_id: UUID, directory: str) -> None:
+    with unscoped("two accounts must not share a directory, and neither sees the other"):
+        taken = list(
+            ObjectStore.objects.filter(type=StoreType.DIRECTORY)
+            .exclude(account_id=account_id)
+            .values_list("path", flat=True)
+        )
+    for other in taken:
+        if f"{directory}/".startswith(f"{other}/") or f"{other}/".startswith(f"{directory}/"):
+            raise Conflict("This directory cannot be used. Choose one for this account alone.")
