@@ -129,6 +129,7 @@ def _eventstore(_parsed: argparse.Namespace) -> int:
 def _migrate(_parsed: argparse.Namespace) -> int:
     _setup_django()
     from django.core.management import call_command
+
     from pulse.store import migrate
 
     call_command("migrate", verbosity=1)
@@ -146,9 +147,8 @@ def _demo(_parsed: argparse.Namespace) -> int:
 
 def _bill(_parsed: argparse.Namespace) -> int:
     _setup_django()
-    from pulse import tasks as pulse
-
     from billing import tasks as billing
+    from pulse import tasks as pulse
 
     pulse.recompute_recent_usage()
     billing.refresh_drafts()

@@ -75,6 +75,7 @@ TEMPLATES = [
 DATABASE_ROLE = env.text("QCLOUD_DATABASE_ROLE", "app")
 if DATABASE_ROLE not in {"app", "migrator", "readonly"}:
     raise SettingError("QCLOUD_DATABASE_ROLE must be app, migrator or readonly")
+_SSLMODE = env.text("QCLOUD_DATABASE_SSLMODE", "verify-full") if PRODUCTION else "prefer"
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -88,6 +89,7 @@ DATABASES = {
         "OPTIONS": {
             "application_name": env.text("QCLOUD_PROCESS", "qcloud"),
             "connect_timeout": 5,
+            "sslmode": _SSLMODE,
             # A migration that waits for a lock makes everybody behind it wait too, and a
             # statement without bound holds its locks without bound.
             "options": "-c lock_timeout=5s -c statement_timeout=60s"
@@ -95,9 +97,6 @@ DATABASES = {
         },
     }
 }
-if PRODUCTION:
-    DATABASES["default"]["OPTIONS"]["sslmode"] = env.text("QCLOUD_DATABASE_SSLMODE", "verify-full")
-
 # --- Redis: broker, cache, limits.
 REDIS_URL = env.secret("QCLOUD_REDIS_URL")
 CACHES = {
@@ -208,7 +207,7 @@ def _refuse_unsafe_production() -> None:
         unsafe.append("QCLOUD_ALLOWED_HOSTS must list the portal's host names, without *")
     if not EVENTSTORE_SECURE and EVENTSTORE_HOST not in {"127.0.0.1", "localhost", "::1"}:
         unsafe.append("QCLOUD_EVENTSTORE_SECURE must be on for an event store elsewhere")
-    if DATABASES["default"]["OPTIONS"].get("sslmode") not in {"verify-full", "verify-ca"}:
+    if _SSLMODE not in {"verify-full", "verify-ca"}:
         unsafe.append("QCLOUD_DATABASE_SSLMODE must be verify-full or verify-ca")
     if not REDIS_URL.startswith(("rediss://", "unix://")):
         unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -13,19 +14,47 @@ from qcloud.kernel.scope import require_any_scope
 
 
 class TenantQuerySet(models.QuerySet[Any]):
-    """Raises when it meets the database and nobody opened a scope."""
+    """Raises when it meets the database and no scope is open.
+
+    A queryset is lazy: it may have been built inside a scope that is closed by now. Every
+    way to the rows is checked; the row-level policies stand behind it in any case.
+    """
 
     def _fetch_all(self) -> None:
         require_any_scope()
-        super()._fetch_all()  # type: ignore[misc]  # django-stubs leaves the private method out
+        super()._fetch_all()
+
+    def iterator(self, chunk_size: int | None = None) -> Iterator[Any]:
+        require_any_scope()
+        return super().iterator(chunk_size)
+
+    def count(self) -> int:
+        require_any_scope()
+        return super().count()
+
+    def exists(self) -> bool:
+        require_any_scope()
+        return super().exists()
+
+    def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        require_any_scope()
+        return super().aggregate(*args, **kwargs)
+
+    def update(self, **kwargs: Any) -> int:
+        require_any_scope()
+        return super().update(**kwargs)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        require_any_scope()
+        return super().delete()
 
 
-class TenantManager(models.Manager[Any]):
+class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: ignore[misc]
     """Queries only inside ``scoped()`` or ``unscoped()``: forgetting raises, it never leaks."""
 
-    def get_queryset(self) -> models.QuerySet[Any]:
+    def get_queryset(self) -> TenantQuerySet:
         require_any_scope()
-        return super().get_queryset()
+        return super().get_queryset()  # type: ignore[no-any-return]
 
 
 class _Row(models.Model):

@@ -6,8 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 _NO_MINOR_UNIT: Final = frozenset(
-    ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF")
-    + ("UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF")
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905
 )
 _THREE_DIGITS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 _FOUR_DIGITS: Final = frozenset(["CLF", "UYW"])
