@@ -5,73 +5,75 @@
 #include "http.h"
 #include "open.h"
 
-struct piece {
-	__u64 connection;
-	__u64 monotonic_ns;
-	__u64 buffer;
-	__u32 length;
-	/* Bytes of `length` to send along. */
-	__u32 wanted;
-	__u8 flow;
-};
-
 /* The verifier wants sizes that it knows, so the room comes in four of them. */
-#define EMIT(room)                                                                       \
-	do {                                                                             \
-		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r) + room, 0);   \
-		__u32 size = piece->wanted;                                              \
-		if (!r) {                                                                \
-			count_drop(DROP_RING_FULL);                                      \
-			return;                                                          \
-		}                                                                        \
-		r->connection = piece->connection;                                       \
-		r->monotonic_ns = piece->monotonic_ns;                                   \
-		r->length = piece->length;                                               \
-		r->kind = KIND_DATA;                                                     \
-		r->flow = piece->flow;                                                   \
-		barrier_var(size);                                                       \
-		if (size > room)                                                         \
-			size = room;                                                     \
-		if (size && bpf_probe_read_user(r + 1, size, (void *)piece->buffer)) {   \
-			count_drop(DROP_UNREADABLE);                                     \
-			size = 0;                                                        \
-		}                                                                        \
-		r->captured = size;                                                      \
-		bpf_ringbuf_submit(r, wake_flags());                                     \
+#define EMIT(room)                                                                     \
+	do {                                                                           \
+		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r) + room, 0); \
+		__u32 size = wanted;                                                   \
+		if (!r) {                                                              \
+			count_drop(DROP_RING_FULL);                                    \
+			return 0;                                                      \
+		}                                                                      \
+		r->connection = connection;                                            \
+		r->monotonic_ns = moment;                                              \
+		r->length = length;                                                    \
+		r->kind = KIND_DATA;                                                   \
+		r->flow = lengths >> FLOW_SHIFT;                                       \
+		barrier_var(size);                                                     \
+		if (size > room)                                                       \
+			size = room;                                                   \
+		if (size && bpf_probe_read_user(r + 1, size, (void *)buffer)) {        \
+			count_drop(DROP_UNREADABLE);                                   \
+			size = 0;                                                      \
+		}                                                                      \
+		r->captured = size;                                                    \
+		bpf_ringbuf_submit(r, wake_flags());                                   \
 	} while (0)
 
-static __noinline void emit(const struct piece *piece)
+/* Length, bytes of it to send along, and flow in one word: five arguments is all there is. */
+#define LIMIT_SHIFT 32
+#define FLOW_SHIFT 63
+#define LENGTH_MASK 0xffffffffu
+#define LIMIT_MASK 0x7fffffffu
+
+static __always_inline __u64 pack_lengths(__u32 length, __u32 limit, __u8 flow)
 {
-	if (piece->wanted <= 256)
+	__u64 wanted = length < limit ? length : limit;
+
+	return length | wanted << LIMIT_SHIFT | (__u64)flow << FLOW_SHIFT;
+}
+
+/* Not static: the verifier then looks at it once, not at every place that calls it. */
+__noinline int emit(__u64 connection, __u64 moment, __u64 buffer, __u64 lengths)
+{
+	__u32 length = lengths & LENGTH_MASK;
+	__u32 wanted = lengths >> LIMIT_SHIFT & LIMIT_MASK;
+
+	if (wanted <= 256)
 		EMIT(256);
-	else if (piece->wanted <= 1024)
+	else if (wanted <= 1024)
 		EMIT(1024);
-	else if (piece->wanted <= 4096)
+	else if (wanted <= 4096)
 		EMIT(4096);
 	else
 		EMIT(CHUNK_LIMIT);
+	return 0;
 }
 
-/* Chunks of one buffer, of which at most `limit` bytes go along; returns how many went. */
-static __always_inline __u32 emit_buffer(struct piece *piece, __u32 length, __u32 limit)
+/* Chunks of one buffer; what is not captured is missing from the end of the last one. */
+__noinline int emit_buffer(__u64 connection, __u64 moment, __u64 buffer, __u64 lengths)
 {
-	__u32 left = length, wanted = length < limit ? length : limit, sent = 0;
+	__u32 left = lengths & LENGTH_MASK;
+	__u32 wanted = lengths >> LIMIT_SHIFT & LIMIT_MASK;
+	__u8 flow = lengths >> FLOW_SHIFT;
 
-	for (int i = 0; i < CHUNKS_A_BUFFER; i++) {
-		bool last = wanted <= CHUNK_LIMIT;
-
-		piece->wanted = last ? wanted : CHUNK_LIMIT;
-		/* What is not captured is missing from the end of the last chunk. */
-		piece->length = last ? left : CHUNK_LIMIT;
-		emit(piece);
-		sent += piece->wanted;
-		if (last)
-			break;
-		piece->buffer += CHUNK_LIMIT;
+	for (int i = 0; i < CHUNKS_A_BUFFER && wanted > CHUNK_LIMIT; i++) {
+		emit(connection, moment, buffer, pack_lengths(CHUNK_LIMIT, CHUNK_LIMIT, flow));
+		buffer += CHUNK_LIMIT;
 		left -= CHUNK_LIMIT;
 		wanted -= CHUNK_LIMIT;
 	}
-	return sent;
+	return emit(connection, moment, buffer, pack_lengths(left, wanted, flow));
 }
 
 /* Known, or begun by this very message; false: nobody wants these bytes. */
@@ -87,5 +89,5 @@ static __always_inline bool wanted_connection(const struct endpoint *at, __u32 t
 	role = http_role(buffer, length, flow);
 	if (role == ROLE_UNKNOWN)
 		return false;
-	return open_connection(at, tgid, role, tls);
+	return open_connection((__u64)at->sk, at->inode, tgid, role, tls);
 }

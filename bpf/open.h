@@ -117,45 +117,53 @@ static __always_inline void fill_head(struct record *head, __u64 connection, __u
 	head->flow = 0;
 }
 
-static __always_inline void remember_peer(const struct endpoint *at, __u32 tgid)
+static __always_inline void remember_peer(struct sock *sk, __u64 inode, __u32 tgid)
 {
-	struct peers *peers = bpf_map_lookup_elem(&sockets, &at->sk);
-	struct peers fresh = {.inode = at->inode, .next = 1, .tgid = {tgid}};
+	struct peers *peers = bpf_map_lookup_elem(&sockets, &sk);
+	struct peers fresh = {.inode = inode, .next = 1, .tgid = {tgid}};
 
-	if (!peers || peers->inode != at->inode) {
-		bpf_map_update_elem(&sockets, &at->sk, &fresh, BPF_ANY);
+	if (!peers || peers->inode != inode) {
+		bpf_map_update_elem(&sockets, &sk, &fresh, BPF_ANY);
 		return;
 	}
 	peers->tgid[peers->next & (MAX_PEERS - 1)] = tgid;
 	peers->next++;
 }
 
-/* False when the connection is out of scope or could not be told. */
-static __noinline bool open_connection(const struct endpoint *at, __u32 tgid, __u8 role, bool tls)
+static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, __u8 role, __u8 tls)
 {
-	struct connection_key key = {.sk = at->sk, .tgid = tgid};
-	struct connection fresh = {.inode = at->inode, .tls = tls};
-	struct opened *opened;
+	struct opened *opened = bpf_ringbuf_reserve(&events, sizeof(*opened), 0);
 
-	if (settings.netns && netns_of(at->sk) != settings.netns)
-		return false;
-	opened = bpf_ringbuf_reserve(&events, sizeof(*opened), 0);
 	if (!opened) {
 		count_drop(DROP_RING_FULL);
 		return false;
 	}
-	fill_head(&opened->head, connection_id(at->inode, tgid), KIND_OPEN);
-	fill_addresses(opened, at->sk);
+	fill_head(&opened->head, connection_id(inode, tgid), KIND_OPEN);
+	fill_addresses(opened, sk);
 	if (remote_excluded(opened)) {
 		bpf_ringbuf_discard(opened, BPF_RB_NO_WAKEUP);
 		return false;
 	}
-	opened->socket = (__u64)at->sk;
+	opened->socket = (__u64)sk;
 	opened->role = role;
 	opened->tls = tls;
-	opened->netns = netns_of(at->sk);
+	opened->netns = netns_of(sk);
 	fill_process(opened);
 	bpf_ringbuf_submit(opened, BPF_RB_NO_WAKEUP);
-	remember_peer(at, tgid);
+	return true;
+}
+
+/* 0 when the connection is out of scope or could not be told. Not static: verified once. */
+__noinline int open_connection(__u64 socket, __u64 inode, __u32 tgid, __u32 role, __u32 tls)
+{
+	struct sock *sk = (struct sock *)socket;
+	struct connection_key key = {.sk = sk, .tgid = tgid};
+	struct connection fresh = {.inode = inode, .tls = tls};
+
+	if (settings.netns && netns_of(sk) != settings.netns)
+		return 0;
+	if (!announce(sk, inode, tgid, role, tls))
+		return 0;
+	remember_peer(sk, inode, tgid);
 	return !bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY);
 }

@@ -116,7 +116,8 @@ static __always_inline bool read_vector(const struct transfer *transfer, __u32 i
 }
 
 /* One chunk or more for each vector; the last one also stands for vectors beyond the limit. */
-static __always_inline void send_vectors(const struct transfer *transfer, struct piece *piece)
+static __always_inline void send_vectors(const struct transfer *transfer, __u64 connection,
+					 __u64 moment)
 {
 	__u32 left = transfer->length, limit = settings.call_limit;
 	struct iovec vector = {};
@@ -130,9 +131,10 @@ static __always_inline void send_vectors(const struct transfer *transfer, struct
 		part = vector.length < left ? vector.length : left;
 		if (!part && !last)
 			continue;
-		piece->buffer = vector.base;
 		room = part < limit ? part : limit;
-		limit -= emit_buffer(piece, last ? left : part, room);
+		emit_buffer(connection, moment, vector.base,
+			    pack_lengths(last ? left : part, room, transfer->flow));
+		limit -= room;
 		left -= part;
 		if (last)
 			break;
@@ -154,21 +156,22 @@ static __always_inline bool first_bytes(const struct transfer *transfer, struct 
 
 static __always_inline void send_plain(const struct transfer *transfer)
 {
-	struct piece piece = {.buffer = transfer->base, .flow = transfer->flow};
+	__u32 limit = transfer->shape == SHAPE_BUFFER ? settings.call_limit : 0;
 	struct iovec first = {};
+	__u64 connection, moment;
 
 	if (!first_bytes(transfer, &first))
 		return;
 	if (!wanted_connection(&transfer->at, transfer->tgid, false, first.base, first.length,
 			       transfer->flow))
 		return;
-	piece.connection = connection_id(transfer->at.inode, transfer->tgid);
-	piece.monotonic_ns = bpf_ktime_get_ns();
+	connection = connection_id(transfer->at.inode, transfer->tgid);
+	moment = bpf_ktime_get_ns();
 	if (transfer->shape == SHAPE_VECTORS)
-		send_vectors(transfer, &piece);
+		send_vectors(transfer, connection, moment);
 	else
-		emit_buffer(&piece, transfer->length,
-			    transfer->shape == SHAPE_BUFFER ? settings.call_limit : 0);
+		emit_buffer(connection, moment, transfer->base,
+			    pack_lengths(transfer->length, limit, transfer->flow));
 }
 
 static __always_inline void fill_buffers(struct transfer *transfer, struct pt_regs *regs,

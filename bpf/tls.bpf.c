@@ -77,18 +77,15 @@ static __always_inline __u32 call_length(struct call *call, int result)
 
 static __always_inline void report(struct call *call, __u32 tgid, __u32 length)
 {
-	struct piece piece = {.buffer = call->buffer, .flow = call->flow};
 	struct endpoint at = {};
 
 	if (!locate(call, tgid, &at)) {
 		count_drop(DROP_NO_SOCKET);
 		return;
 	}
-	if (!wanted_connection(&at, tgid, true, piece.buffer, length, piece.flow))
-		return;
-	piece.connection = connection_id(at.inode, tgid);
-	piece.monotonic_ns = bpf_ktime_get_ns();
-	emit_buffer(&piece, length, settings.call_limit);
+	if (wanted_connection(&at, tgid, true, call->buffer, length, call->flow))
+		emit_buffer(connection_id(at.inode, tgid), bpf_ktime_get_ns(), call->buffer,
+			    pack_lengths(length, settings.call_limit, call->flow));
 }
 
 SEC("uretprobe")

@@ -55,8 +55,10 @@ class Library(NamedTuple):
 
 
 def unpack_opened(data: memoryview) -> Opened:
-    (socket, tgid, uid, netns, family, local_port, remote_port, role, tls, used, local, remote, comm,
-     cgroup, path) = _OPENED.unpack_from(data, RECORD.size)  # fmt: skip
+    socket, tgid, uid, netns, family, local_port, remote_port, role, tls, used, *texts = (
+        _OPENED.unpack_from(data, RECORD.size)
+    )
+    local, remote, comm, cgroup, path = texts
     return Opened(
         socket,
         tgid,

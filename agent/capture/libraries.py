@@ -6,7 +6,6 @@ tomorrow as well. New files are told by the kernel when a process maps one as co
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -106,7 +105,7 @@ def _close(links: list[Link]) -> None:
 
 
 def _identity(path: str) -> _Identity:
-    status = os.stat(path)
+    status = Path(path).stat()
     return status.st_dev, status.st_ino
 
 
@@ -118,13 +117,15 @@ def _installed() -> Iterator[str]:
 def _mapped_anywhere() -> Iterator[str]:
     """One path for each distinct library file that some process has mapped as code."""
     known: set[tuple[str, str]] = set()
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        for span, device, inode, file in _code_mappings(int(name)):
+    for pid in _processes():
+        for span, device, inode, file in _code_mappings(pid):
             if _NAME in file and (device, inode) not in known:
                 known.add((device, inode))
-                yield f"/proc/{name}/map_files/{span}"
+                yield f"/proc/{pid}/map_files/{span}"
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def mapped_file(pid: int, address: int) -> str | None:

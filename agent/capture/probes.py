@@ -91,13 +91,10 @@ def _follow(elf: ElfFile, offset: int, distance: int) -> int | None:
 
 def _begins_function(elf: ElfFile, offset: int) -> bool:
     start = elf.data[offset : offset + 6]
-    if start.startswith(_ENDBR64):
-        start = start[len(_ENDBR64) :]
-    return _is_push(start)
+    return _is_push(start.removeprefix(_ENDBR64))
 
 
 def _is_push(code: bytes) -> bool:
     """``push`` of a register: 50-57, or with prefix 41."""
-    if code[:1] == b"\x41":
-        code = code[1:]
+    code = code.removeprefix(b"\x41")
     return bool(code) and 0x50 <= code[0] <= 0x57

@@ -14,7 +14,8 @@ from agent.capture.doctor import examine
 from agent.capture.kernel import KernelSource
 from agent.capture.settings import CaptureSettings
 from agent.capture.source import Chunk, Connection, Flow, Kind, Role
-from tests.agent.capture.servers import certificate
+from tests.agent.capture.puppet import COMMAND, Puppet
+from tests.agent.capture.servers import certificate, python_server
 from tests.real import require_real
 
 
@@ -117,6 +118,48 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
                 pipe.close()
+
+
+@pytest.fixture
+def puppet(spawn: Callable[..., subprocess.Popen[bytes]]) -> Callable[..., Puppet]:
+    """``puppet(*wrapper, **options)`` starts one, behind a wrapper command if there is one."""
+
+    def start(*wrapper: str, **options: object) -> Puppet:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        return Puppet(spawn(*wrapper, *COMMAND, **pipes, **options))
+
+    return start
+
+
+@pytest.fixture
+def pair(puppet: Callable[..., Puppet]) -> tuple[Puppet, Puppet]:
+    """A client and a server, joined by one TCP connection that both call ``s``."""
+    client, server = puppet(), puppet()
+    client.connect(server.listen())
+    server.accept()
+    return client, server
+
+
+@pytest.fixture
+def https_port(spawn: Callable[..., subprocess.Popen[bytes]], pem: Path) -> int:
+    return _started(spawn(*python_server(pem=pem), stdout=subprocess.PIPE))
+
+
+@pytest.fixture
+def http_port(spawn: Callable[..., subprocess.Popen[bytes]]) -> int:
+    return _started(spawn(*python_server(), stdout=subprocess.PIPE))
+
+
+def _started(server: subprocess.Popen[bytes]) -> int:
+    assert server.stdout is not None
+    return int(server.stdout.readline())
+
+
+@pytest.fixture
+def free_port() -> int:
+    """For programs that cannot choose one themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def wait_for_port(port: int) -> None:

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-
 from agent.capture.source import Flow, Kind, Role
 from tests.agent.capture.conftest import Recorder
-from tests.agent.capture.servers import python_server
 
 Record = Callable[..., Recorder]
-Spawn = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def port(spawn: Spawn, pem: Path) -> int:
-    server = spawn(*python_server(pem=pem), stdout=subprocess.PIPE)
-    assert server.stdout is not None
-    return int(server.stdout.readline())
 
 
 def curl(*arguments: str) -> bytes:
     return subprocess.run(["curl", "-sk", *arguments], check=True, capture_output=True).stdout
 
 
-def test_curl_to_python_is_seen_at_both_ends(record: Record, port: int) -> None:
+def test_curl_to_python_is_seen_at_both_ends(record: Record, https_port: int) -> None:
     recorder = record()
-    answer = curl(f"https://127.0.0.1:{port}/first?a=1")
+    answer = curl(f"https://127.0.0.1:{https_port}/first?a=1")
     client = recorder.wait_for(b"answer to /first", Role.CLIENT)
     server = recorder.wait_for(b"answer to /first", Role.SERVER)
     recorder.wait_closed(client)
@@ -42,24 +29,24 @@ def test_curl_to_python_is_seen_at_both_ends(record: Record, port: int) -> None:
     assert set(recorder.facts) == {client, server}
 
 
-def test_facts_of_a_client_that_has_already_exited(record: Record, port: int) -> None:
+def test_facts_of_a_client_that_has_already_exited(record: Record, https_port: int) -> None:
     recorder = record()
-    curl(f"https://127.0.0.1:{port}/gone")
+    curl(f"https://127.0.0.1:{https_port}/gone")
     facts = recorder.facts[recorder.wait_for(b"/gone", Role.CLIENT)]
 
     assert facts.exe == "/usr/bin/curl"
     assert facts.comm == "curl"
     assert (facts.uid, facts.user) == (0, "root")
     assert facts.tls
-    assert (facts.local_ip, facts.remote_ip, facts.remote_port) == ("127.0.0.1", "127.0.0.1", port)
+    assert (facts.local_ip, facts.remote_ip, facts.remote_port) == ("127.0.0.1", "127.0.0.1", https_port)
     server = recorder.facts[recorder.key_with(b"/gone", Role.SERVER)]
-    assert (server.local_port, server.remote_port) == (port, facts.local_port)
+    assert (server.local_port, server.remote_port) == (https_port, facts.local_port)
     assert server.pid != facts.pid
 
 
-def test_keep_alive_is_one_connection(record: Record, port: int) -> None:
+def test_keep_alive_is_one_connection(record: Record, https_port: int) -> None:
     recorder = record()
-    base = f"https://127.0.0.1:{port}"
+    base = f"https://127.0.0.1:{https_port}"
     curl(*(f"{base}/turn-{number}" for number in range(5)))
     client = recorder.wait_for(b"answer to /turn-4", Role.CLIENT)
     recorder.wait_closed(client)
@@ -70,9 +57,9 @@ def test_keep_alive_is_one_connection(record: Record, port: int) -> None:
     assert len(recorder.keys_with(b"/turn-", Role.SERVER)) == 1
 
 
-def test_times_grow_along_a_connection(record: Record, port: int) -> None:
+def test_times_grow_along_a_connection(record: Record, https_port: int) -> None:
     recorder = record()
-    curl(*(f"https://127.0.0.1:{port}/time-{number}" for number in range(3)))
+    curl(*(f"https://127.0.0.1:{https_port}/time-{number}" for number in range(3)))
     client = recorder.wait_for(b"answer to /time-2", Role.CLIENT)
     recorder.wait_closed(client)
 
