@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
+from pulse.metering import usage_hours
+
 from billing.periods import Period
 from billing.rating.usage import Counts, HourRow, Source
 from fleet.selectors import environments
 from identity.selectors import AccountInfo, children
-from pulse.metering import usage_hours
 from qcloud.kernel.scope import Scope
 
 

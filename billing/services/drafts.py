@@ -12,10 +12,10 @@ from uuid import UUID
 from audit.services import record
 from billing.models import Invoice, InvoiceDrift, InvoiceLine, InvoiceState, InvoiceUsage
 from billing.periods import Period, floor_hour
+from billing.rating.grouping import Names, line_fields, rate_sources
 from billing.rating.prices import Terms
 from billing.rating.usage import NOTHING, Counts, Gathered, Part, Source, digest_of, gather
 from billing.selectors.metering import account_names, environment_names, metered_hours
-from billing.rating.grouping import Names, line_fields, rate_sources
 from identity.selectors import AccountInfo
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Tier, scoped

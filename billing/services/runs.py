@@ -117,7 +117,7 @@ def _one_at_a_time(seller_id: UUID, wait_seconds: float) -> Iterator[None]:
 
 def _lock(function: str, key: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [key])  # noqa: S608
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [key])
         row = cursor.fetchone()
     return bool(row and row[0])
 
