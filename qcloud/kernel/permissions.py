@@ -21,6 +21,7 @@ class Permission(StrEnum):
     BILLING_INVOICE_READ = "billing:invoice:read"
     BILLING_MARGIN_READ = "billing:margin:read"
     BILLING_RUN_APPROVE = "billing:run:approve"
+    BILLING_RUN_START = "billing:run:start"
     BILLING_USAGE_READ = "billing:usage:read"
     FLEET_AGENT_READ = "fleet:agent:read"
     FLEET_ENVIRONMENT_READ = "fleet:environment:read"
@@ -62,6 +63,7 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
         P.BILLING_BOOK_WRITE,
         P.BILLING_MARGIN_READ,
         P.BILLING_RUN_APPROVE,
+        P.BILLING_RUN_START,
         P.IDENTITY_ACCOUNT_CREATE,
         P.IDENTITY_ACCOUNT_SUSPEND,
         P.QCLOUD_PLATFORM_READ,
@@ -74,6 +76,7 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
             P.BILLING_INVOICE_READ,
             P.BILLING_MARGIN_READ,
             P.BILLING_RUN_APPROVE,
+            P.BILLING_RUN_START,
             P.BILLING_USAGE_READ,
             P.IDENTITY_ACCOUNT_CREATE,
             P.IDENTITY_ACCOUNT_READ,
@@ -91,6 +94,7 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
             P.BILLING_INVOICE_READ,
             P.BILLING_MARGIN_READ,
             P.BILLING_RUN_APPROVE,
+            P.BILLING_RUN_START,
             P.BILLING_USAGE_READ,
             P.IDENTITY_ACCOUNT_CREATE,
             P.IDENTITY_ACCOUNT_READ,
