@@ -49,7 +49,7 @@ MIDDLEWARE = [
     "qcloud.kernel.logs.RequestIdMiddleware",
     "portal.middleware.SecurityHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "identity.sessions.SessionMiddleware",
+    "portal.sessions.PortalSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "identity.sessions.AuthenticationMiddleware",

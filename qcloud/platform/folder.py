@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,21 @@ class DataFolder:
         handle.write(f"{os.getpid()}\n")
         handle.flush()
         return handle
+
+    def forget(self) -> bool:
+        """Remove the folder with all data; whether there was one.
+
+        Raises ``FolderError`` while a platform runs on it, or when it is not a data folder.
+        """
+        if not self.root.exists():
+            return False
+        known = {"format", "secrets.json", "postgres", "sockets", "lock"}
+        found = {entry.name for entry in self.root.iterdir()}
+        if found and not found & known:
+            raise FolderError(f"{self.root} does not look like QCloud's data; nothing was removed")
+        with self.lock():
+            shutil.rmtree(self.root)
+        return True
 
     def _refuse_foreign_files(self) -> None:
         found = sorted(entry.name for entry in self.root.iterdir() if entry.name != "lock")

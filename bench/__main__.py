@@ -1,0 +1,41 @@
+"""``make bench``: every figure, or ``--only name[,name]``; one JSON object a line.
+
+A benchmark's module is imported only when it runs: each brings what it measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import Final
+
+BENCHMARKS: Final = {
+    "ingest_json": "bench.ingest",
+    "agent_cpu": "bench.agent",
+    "target_cpu": "bench.agent",
+    "dropped": "bench.agent",
+    "page_traffic": "bench.pages",
+}
+"""Figure → module. A module's ``run()`` yields all of its figures in one go."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--only", default="", help="names, separated by commas")
+    wanted = [name for name in parser.parse_args().only.split(",") if name] or list(BENCHMARKS)
+    unknown = [name for name in wanted if name not in BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"bench: no figure named {', '.join(unknown)}; there are:\n  ")
+        sys.stderr.write(", ".join(BENCHMARKS) + "\n")
+        return 2
+    for module in dict.fromkeys(BENCHMARKS[name] for name in wanted):
+        for result in importlib.import_module(module).run():
+            if result.name in wanted:
+                sys.stdout.write(result.as_line() + "\n")
+                sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
