@@ -1,0 +1,1 @@
+"""Requests joined with their responses, and both with who talked to whom."""

@@ -1,0 +1,99 @@
+"""What connections share while they link: budget, what to keep, and where exchanges go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from agent.http.budget import Budget
+from agent.link.exchange import Exchange
+from agent.link.settings import LinkSettings
+
+if TYPE_CHECKING:
+    from agent.link.connection import ConnectionLink
+
+Deliver = Callable[["ConnectionLink", Exchange], None]
+_PATH_COSTS: Final = 2
+
+
+class LinkContext:
+    """One a linker, on the capture thread."""
+
+    __slots__ = ("_deliver", "budget", "oddities", "settings", "unkept")
+
+    def __init__(self, settings: LinkSettings, budget: Budget, deliver: Deliver) -> None:
+        self.settings = settings
+        self.budget = budget
+        self.oddities: Counter[str] = Counter()
+        """What was strange in the traffic, by name."""
+        self.unkept = 0
+        """Exchanges whose payload found no room in the budget."""
+        self._deliver = deliver
+
+    def odd(self, reason: str) -> None:
+        self.oddities[reason] += 1
+
+    def finish(self, link: ConnectionLink, exchange: Exchange) -> None:
+        """Deliver an exchange, once."""
+        if exchange.done:
+            return
+        exchange.done = True
+        self.budget.give(exchange.cost)
+        exchange.cost = 0
+        self._deliver(link, exchange)
+
+    def keep_request(self, exchange: Exchange, head: bytes) -> None:
+        """Charge a new exchange, and keep its head if payloads are kept."""
+        settings = self.settings
+        cost = exchange.cost + _PATH_COSTS * len(exchange.path) + len(exchange.target)
+        exchange.cost = 0
+        self._charge(exchange, cost, always=True)
+        if settings.keep_headers and head and self._charge(exchange, len(head)):
+            exchange.request_head = head
+            if settings.keep_bodies:
+                exchange.request_body = bytearray()
+        else:
+            exchange.target = b""
+
+    def keep_response(self, exchange: Exchange, head: bytes) -> None:
+        settings = self.settings
+        if settings.keep_headers and not exchange.done and self._charge(exchange, len(head)):
+            exchange.response_head = head
+            if settings.keep_bodies:
+                exchange.response_body = bytearray()
+
+    def keep_request_body(self, exchange: Exchange, data: bytes) -> None:
+        body = exchange.request_body
+        if body is not None:
+            exchange.request_body_cut |= not self._append(exchange, body, data)
+
+    def keep_response_body(self, exchange: Exchange, data: bytes) -> None:
+        body = exchange.response_body
+        if body is not None:
+            exchange.response_body_cut |= not self._append(exchange, body, data)
+
+    def _append(self, exchange: Exchange, body: bytearray, data: bytes) -> bool:
+        """Whether all of ``data`` was kept."""
+        room = self.settings.body_limit - len(body)
+        part = data[: max(room, 0)]
+        if exchange.done or not part:
+            return False
+        if not self._charge(exchange, len(part)):
+            return False
+        body += part
+        return len(part) == len(data)
+
+    def _charge(self, exchange: Exchange, size: int, *, always: bool = False) -> bool:
+        """``always``: an exchange is followed even when the budget is spent; the linker
+        makes room at its next turn.
+        """
+        if self.budget.take(size):
+            exchange.cost += size
+            return True
+        if always:
+            self.budget.held += size
+            exchange.cost += size
+            return True
+        self.unkept += 1
+        return False

@@ -1,0 +1,205 @@
+"""Chunks in, finished exchanges out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from agent.capture.source import Chunk, Connection, Flow, Kind, Role, Source
+from agent.counters import Counters
+from agent.http.budget import Budget
+from agent.http.startline import begins_request, begins_response
+from agent.link.clock import WallClock
+from agent.link.connection import ConnectionLink
+from agent.link.context import LinkContext
+from agent.link.event import event_template, fill_event, is_loopback
+from agent.link.exchange import Exchange
+from agent.link.settings import MEMORY_LIMIT, LinkSettings
+from wire.events import RequestEvent
+
+CONNECTION_COST: Final = 2_048
+"""Of an open connection, in bytes, as the budget counts."""
+
+_NS: Final = 1_000_000_000
+_CLOSE: Final = Kind.CLOSE
+_FULL: Final = 0.9
+_GIVEN_UP: Final = 8
+"""When there is no room, one in so many connections, the longest silent, is given up."""
+
+Emit = Callable[[RequestEvent, Exchange], None]
+"""``exchange`` holds payload when the settings keep it; it is the emitter's to drop."""
+
+InScope = Callable[[Connection], bool]
+
+
+class Linker:
+    """Follows every connection of ``source`` that is in scope. Lives on one thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        emit: Emit,
+        *,
+        settings: LinkSettings,
+        counters: Counters,
+        in_scope: InScope = lambda _: True,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        self._source = source
+        self._emit = emit
+        self._in_scope = in_scope
+        self._counters = counters
+        self.clock = WallClock()
+        self.context = LinkContext(settings, Budget(memory_limit), self._deliver)
+        self._links: dict[int, ConnectionLink | None] = {}
+        """``None``: known to be out of scope."""
+        self._flows: dict[int, Flow] = {}
+        """Connection → the flow that carries its requests."""
+
+    def feed(self, chunk: Chunk) -> None:
+        """One chunk of the source, in its order."""
+        kind, key, flow, now, length, data = chunk
+        link = self._links.get(key)
+        if link is None:
+            link = self._open(chunk)
+            if link is None:
+                return
+        if kind == _CLOSE:
+            self._close(link, now)
+            return
+        link.last_ns = now
+        reader = link.requests if flow == self._flows[key] else link.responses
+        if data:
+            reader.feed(data, now)
+        if length > len(data):
+            reader.gap(length - len(data), now)
+
+    def configure(self, settings: LinkSettings) -> None:
+        """New settings from the next message on."""
+        self.context.settings = settings
+
+    def use(self, source: Source) -> None:
+        """Another source, whose keys mean other connections; after ``shutdown``."""
+        self._source = source
+        self._links.clear()
+
+    def tick(self, now: int) -> None:
+        """About every second: time-outs, room, clocks, counts."""
+        self.clock.sync()
+        limit = now - int(self.context.settings.idle_seconds * _NS)
+        for link in self._links.values():
+            if link is not None and link.last_ns < limit and (link.pending or link.asking):
+                link.flush(link.last_ns)
+        self._make_room(now)
+        self._count()
+
+    def shutdown(self, now: int) -> None:
+        """Emit whatever is under way."""
+        for link in [link for link in self._links.values() if link is not None]:
+            self._close(link, now)
+        self._count()
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._links)
+
+    # -- connections ---------------------------------------------------------------
+
+    def _open(self, chunk: Chunk) -> ConnectionLink | None:
+        key = chunk.connection
+        if chunk.kind == _CLOSE:
+            if key in self._links:
+                del self._links[key]
+                self._source.forget(key)
+            return None
+        if key in self._links:
+            return None
+        facts = self._source.connection(key)
+        if facts is None:
+            self._counters.drop("chunk", "unknown-connection")
+            return None
+        if not self._wanted(facts):
+            self._links[key] = None
+            return None
+        server = _serves(facts, chunk)
+        if server is None:
+            self.context.odd("not-http")
+            return None
+        return self._follow(facts, chunk.monotonic_ns, server=server)
+
+    def _follow(self, facts: Connection, now: int, *, server: bool) -> ConnectionLink | None:
+        settings = self.context.settings
+        template = event_template(facts, server=server, settings=settings, clock=self.clock)
+        if template.direction not in settings.directions:
+            self._links[facts.key] = None
+            return None
+        if len(self._links) >= settings.max_connections or not self._room():
+            self._give_up_oldest()
+        link = ConnectionLink(facts.key, self.context, template)
+        link.last_ns = now
+        self.context.budget.held += CONNECTION_COST
+        self._links[facts.key] = link
+        self._flows[facts.key] = Flow.RECEIVED if server else Flow.SENT
+        return link
+
+    def _wanted(self, facts: Connection) -> bool:
+        if self.context.settings.ignore_loopback and is_loopback(facts.remote_ip):
+            return False
+        return self._in_scope(facts)
+
+    def _close(self, link: ConnectionLink, now: int) -> None:
+        link.close(now)
+        del self._links[link.key]
+        del self._flows[link.key]
+        self.context.budget.give(CONNECTION_COST)
+        self._source.forget(link.key)
+
+    # -- room ----------------------------------------------------------------------
+
+    def _room(self) -> bool:
+        budget = self.context.budget
+        return budget.held < budget.limit * _FULL
+
+    def _make_room(self, now: int) -> None:
+        del now
+        if not self._room():
+            self._give_up_oldest()
+
+    def _give_up_oldest(self) -> None:
+        """Close what has been silent longest; its exchanges are emitted as they are."""
+        ignored = [key for key, link in self._links.items() if link is None]
+        for key in ignored:
+            del self._links[key]
+            self._source.forget(key)
+        links = sorted(
+            (link for link in self._links.values() if link is not None),
+            key=lambda link: link.last_ns,
+        )
+        for link in links[: len(links) // _GIVEN_UP + 1]:
+            self._counters.add("connections_given_up")
+            self._close(link, link.last_ns)
+
+    # -- out -----------------------------------------------------------------------
+
+    def _deliver(self, link: ConnectionLink, exchange: Exchange) -> None:
+        event = fill_event(link.template, exchange, self.clock)
+        self._emit(event, exchange)
+
+    def _count(self) -> None:
+        oddities, self.context.oddities = self.context.oddities, type(self.context.oddities)()
+        for reason, count in oddities.items():
+            self._counters.add(f"http.{reason}", count)
+        if self.context.unkept:
+            self._counters.drop("object", "memory", self.context.unkept)
+            self.context.unkept = 0
+
+
+def _serves(facts: Connection, chunk: Chunk) -> bool | None:
+    """Whether the process is the server; ``None``: neither its role nor its bytes tell."""
+    if facts.role is not Role.UNKNOWN:
+        return facts.role is Role.SERVER
+    if begins_request(chunk.data):
+        return chunk.flow == Flow.RECEIVED
+    if begins_response(chunk.data):
+        return chunk.flow == Flow.SENT
+    return None

@@ -1,0 +1,149 @@
+"""Flags and environment of ``qcloud-agent``. A flag wins over its variable."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.link.settings import HTTP_BUFFER_SIZE, IDLE_SECONDS, MEMORY_LIMIT
+from agent.logs import ENCODINGS, LEVELS
+from agent.spool.spool import SPOOL_LIMIT
+
+DATA_DIR: Final = "/var/lib/qcloud-agent"
+_SIZE: Final = re.compile(r"(\d+)\s*(b|kb|kib|mb|mib|gb|gib)?\Z", re.IGNORECASE)
+_UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def parser(environment: Mapping[str, str] = os.environ) -> argparse.ArgumentParser:
+    """The whole command line. ``run`` is the default command."""
+    top = argparse.ArgumentParser(
+        prog="qcloud-agent", description="Captures HTTP on this node and reports it to QCloud."
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    run = commands.add_parser("run", help="capture, or replay, and report (the default)")
+    _logs(run, environment)
+    _platform(run, environment)
+    _capture(run, environment)
+    _limits(run, environment)
+    run.add_argument("--replay", type=Path, metavar="FILE", help="feed a recording instead")
+    run.add_argument("--speed", type=_speed, default=1.0, metavar="N|max",
+                     help="how many times faster than recorded")  # fmt: skip
+    record = commands.add_parser("record", help="write captured traffic into a file")
+    record.add_argument("file", type=Path, metavar="FILE")
+    record.add_argument("--seconds", type=float, default=math.inf, help="stop after so long")
+    _logs(record, environment)
+    _capture(record, environment)
+    _buffer(record, environment)
+    demo = commands.add_parser("demo-recording", help="write a recording of invented traffic")
+    demo.add_argument("file", type=Path, metavar="FILE")
+    demo.add_argument("--minutes", type=float, default=10.0)
+    demo.add_argument("--rate", type=float, default=8.0, help="requests a second, on average")
+    demo.add_argument("--seed", type=int, default=1)
+    _logs(demo, environment)
+    doctor = commands.add_parser("doctor", help="say whether capture can work here")
+    _logs(doctor, environment)
+    return top
+
+
+def read_secret(environment: Mapping[str, str], name: str) -> str:
+    """``NAME``, or the contents of the file that ``NAME_FILE`` names.
+
+    Raises ``OSError`` when that file cannot be read.
+    """
+    value = environment.get(name, "")
+    file = environment.get(f"{name}_FILE", "")
+    return value or (Path(file).read_text().strip() if file else "")
+
+
+def size(value: str) -> int:
+    """Bytes from ``2mb``, ``512KB``, ``1048576``; units are powers of 1024."""
+    match = _SIZE.match(value.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{value!r} is no size; write 2mb, 512kb or bytes")
+    return int(match[1]) * _UNITS[(match[2] or "")[:1].lower()]
+
+
+def _logs(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--log-level", choices=LEVELS, default=environment.get("LOG_LEVEL", "info")
+    )
+    command.add_argument(
+        "--log-encoding", choices=ENCODINGS, default=environment.get("LOG_ENCODING", "json")
+    )
+
+
+def _platform(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--registration-endpoint", default=environment.get("REGISTRATION_ENDPOINT", ""),
+        metavar="URL", help="the platform, https://…")  # fmt: skip
+    command.add_argument(
+        "--registration-token", default=None,
+        help="the environment's token; better given as REGISTRATION_TOKEN or "
+        "REGISTRATION_TOKEN_FILE, which other users of the node cannot see")  # fmt: skip
+    command.add_argument(
+        "--ca-file", type=Path, default=_path(environment, "REGISTRATION_CA_FILE"),
+        help="certificates that vouch for the platform, instead of the system's")  # fmt: skip
+    command.add_argument(
+        "--allow-insecure-platform", action="store_true",
+        help="allow http:// to a platform that is not on this machine")  # fmt: skip
+    command.add_argument("--name", default=environment.get("AGENT_NAME", ""),
+                         help="how the platform lists this agent (default: host name)")  # fmt: skip
+    command.add_argument(
+        "--data-dir", type=Path, default=Path(environment.get("DATA_DIR") or DATA_DIR)
+    )
+    command.add_argument("--status-file", type=Path, default=_path(environment, "STATUS_FILE"),
+                         help="counters as JSON, written each second")  # fmt: skip
+
+
+def _capture(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--netns", default=environment.get("NETNS", "all"), metavar="PATH|INODE|all",
+        help="watch one network namespace only")  # fmt: skip
+    command.add_argument(
+        "--exclude-pids", type=_pids, default=frozenset(), metavar="PID[,PID]",
+        help="leave these processes and what they start alone")  # fmt: skip
+    command.add_argument(
+        "--exclude-pid-file", type=Path, action="append", default=[], metavar="FILE",
+        help="process ids to leave alone, read again each second; may be repeated")  # fmt: skip
+
+
+def _buffer(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--http-buffer-size", type=size,
+        default=environment.get("HTTP_BUFFER_SIZE", str(HTTP_BUFFER_SIZE)),
+        help="bytes kept of one body (2mb)")  # fmt: skip
+
+
+def _limits(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    _buffer(command, environment)
+    command.add_argument("--spool-limit", type=size,
+                         default=environment.get("SPOOL_LIMIT", str(SPOOL_LIMIT)),
+                         help="bytes of events kept on disk (512mb)")  # fmt: skip
+    command.add_argument("--memory-limit", type=size,
+                         default=environment.get("MEMORY_LIMIT", str(MEMORY_LIMIT)),
+                         help="bytes of unfinished exchanges kept in memory (64mb)")  # fmt: skip
+    command.add_argument("--idle-timeout", type=float, default=IDLE_SECONDS, metavar="SECONDS",
+                         help="give up on a response after so long in silence")  # fmt: skip
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    value = environment.get(name, "")
+    return Path(value) if value else None
+
+
+def _speed(value: str) -> float:
+    if value == "max":
+        return math.inf
+    speed = float(value)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError("the speed must be above 0, or max")
+    return speed
+
+
+def _pids(value: str) -> frozenset[int]:
+    return frozenset(int(word) for word in value.replace(",", " ").split())

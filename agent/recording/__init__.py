@@ -1,0 +1,1 @@
+"""Captured traffic in a file: written once, fed again as often as one likes."""

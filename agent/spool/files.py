@@ -1,0 +1,57 @@
+"""Writing a file so that it is there whole, or not at all, whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+PRIVATE_DIRECTORY: Final = 0o700
+PRIVATE_FILE: Final = 0o600
+HALF_WRITTEN: Final = ".tmp"
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def make_private(directory: Path) -> None:
+    """The directory, its parents, readable by nobody else."""
+    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    directory.chmod(PRIVATE_DIRECTORY)
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool) -> None:
+    """``path`` with ``data``, mode 0600. ``durable``: it survives a power failure.
+
+    Raises ``OSError``; then nothing of the file is left.
+    """
+    half = path.with_name(path.name + HALF_WRITTEN)
+    try:
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        try:
+            with os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        half.rename(path)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """The names in it survive a power failure."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """The disk, a quota or a size limit refused."""
+    return error.errno in _NO_ROOM

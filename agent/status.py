@@ -1,0 +1,75 @@
+"""The agent's counters in one file, for scripts and people on the node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from agent.spool.files import write_whole
+from wire.protocol import ProbeState
+
+_log = structlog.get_logger()
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """The file's fields; counts are since start."""
+
+    state: str
+    """``starting``, ``running``, ``draining`` or ``stopped``."""
+    pid: int
+    boot_id: str
+    agent_id: str
+    registered: bool
+    replaying: bool
+    account: str
+    environment: str
+    uptime_seconds: float
+    cpu_seconds: float
+    """User and system time of this process."""
+    memory_bytes: int
+    captured_chunks: int
+    captured_bytes: int
+    open_connections: int
+    exchanges: int
+    """Events made."""
+    events_spooled: int
+    events_acknowledged: int
+    """Of this and earlier runs."""
+    events_waiting: int
+    """In the spool, not acknowledged."""
+    spool_bytes: int
+    spool_limit_bytes: int
+    object_store: str
+    objects_stored: int
+    dropped: dict[str, int]
+    """``kind.reason`` → count."""
+    counts: dict[str, int]
+    """Everything else that was counted: oddities of traffic, batches, failures."""
+    probes: list[ProbeState]
+    config_digest: str
+
+
+class StatusFile:
+    """Replaced whole at each write; readers never see half of it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._complained = False
+
+    def write(self, status: Status) -> None:
+        if self._path is None:
+            return
+        try:
+            write_whole(self._path, msgspec.json.encode(status) + b"\n", durable=False)
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                _log.warning("status file cannot be written", reason=str(error))
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """What ``StatusFile`` wrote."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])

@@ -1,0 +1,63 @@
+"""The node, as the platform's inventory lists it, and this process on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO
+
+from wire.protocol import SystemInfo
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message says what to do."""
+
+
+def system_info() -> SystemInfo:
+    uname = os.uname()
+    return SystemInfo(
+        hostname=uname.nodename,
+        kernel_release=uname.release,
+        architecture=uname.machine,
+        btf=Path("/sys/kernel/btf/vmlinux").exists(),
+    )
+
+
+def agent_version() -> str:
+    try:
+        return version("qcloud")
+    except PackageNotFoundError:
+        return "unpackaged"
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def lock_data_folder(directory: Path) -> IO[str]:
+    """Hold the folder for as long as the returned file is open.
+
+    Raises ``DataFolderError`` when another agent has it.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        file = (directory / "lock").open("a+")
+    except OSError as error:
+        raise DataFolderError(
+            f"the data folder {directory} cannot be used ({error.strerror}): "
+            "set --data-dir to a folder that can be written"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise DataFolderError(
+            f"another agent uses the data folder {directory}: stop it, or give this one "
+            "another --data-dir"
+        ) from error
+    return file

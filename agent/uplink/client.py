@@ -1,0 +1,170 @@
+"""HTTP to one platform: verified TLS, bounded waiting, no redirects, no surprises."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+
+from wire.protocol import ErrorBody, ErrorResponse
+
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 60.0
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+MAX_RETRY_AFTER: Final = 600.0
+
+
+class EndpointError(ValueError):
+    """The platform's address cannot be used; the message says why."""
+
+
+class UnreachableError(Exception):
+    """No answer: refused, timed out, reset, or TLS did not verify."""
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    retry_after: float | None
+    """Seconds."""
+    date: str
+    """The platform's clock, as HTTP writes it; may be empty."""
+
+    def error(self) -> ErrorBody:
+        """What the platform says went wrong; made up from the status if it says nothing."""
+        try:
+            return msgspec.json.decode(self.body, type=ErrorResponse).error
+        except msgspec.DecodeError:
+            return ErrorBody(code=f"http.{self.status}", message=f"the answer was {self.status}")
+
+
+class Client:
+    """Calls to ``endpoint``; usable from several threads."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        ca_file: Path | None = None,
+        allow_insecure: bool = False,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self.endpoint = check_endpoint(endpoint, allow_insecure=allow_insecure)
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=4,
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+            ssl_context=_tls(ca_file) if self.endpoint.startswith("https:") else None,
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request, tried once.
+
+        Raises ``UnreachableError``.
+        """
+        sent = {"Authorization": f"Bearer {token}", "User-Agent": "qcloud-agent"}
+        try:
+            response = self._pool.request(
+                method,
+                self.endpoint + path,
+                body=body,
+                headers=sent | (headers or {}),
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                data = response.read(MAX_ANSWER_BYTES, decode_content=True)
+            finally:
+                response.drain_conn()
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"{self.endpoint}: {_plain(error)}") from error
+        return Answer(
+            response.status,
+            data,
+            _retry_after(response.headers.get("Retry-After")),
+            response.headers.get("Date", ""),
+        )
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+def check_endpoint(endpoint: str, *, allow_insecure: bool) -> str:
+    """The address without a trailing slash.
+
+    Raises ``EndpointError``.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise EndpointError(
+            f"the platform's address must look like https://platform.example, not {endpoint!r}"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise EndpointError("the platform's address must hold no user, query or fragment")
+    if parts.scheme == "http" and not allow_insecure and not _is_loopback(parts.hostname):
+        raise EndpointError(
+            f"{endpoint} would send the agent's token in the clear: use https://, or, for a "
+            "trial, --allow-insecure-platform"
+        )
+    return endpoint.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise EndpointError(f"the CA file {ca_file} cannot be used: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds or an HTTP date (RFC 9110, 10.2.3), bounded."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return min(float(value), MAX_RETRY_AFTER)
+    ahead = seconds_ahead(value)
+    return None if ahead is None else min(max(ahead, 0.0), MAX_RETRY_AFTER)
+
+
+def seconds_ahead(date: str) -> float | None:
+    """How far an HTTP date lies before us; negative: behind. ``None``: it is no date."""
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return (when - datetime.now(UTC)).total_seconds()
+
+
+def _plain(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason or error) or type(error).__name__

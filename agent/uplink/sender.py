@@ -1,0 +1,165 @@
+"""The thread that delivers batches, oldest first, one at a time.
+
+One at a time means that at most the first batch of the spool can have been sent without
+its answer being heard; sending it again is harmless as long as number and bytes stay.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+import structlog
+
+from agent.counters import Counters
+from agent.spool.batch import ENCODING, Batch
+from agent.spool.spool import CorruptBatchError, Spool
+from agent.uplink.backoff import Backoff
+from agent.uplink.client import Answer, UnreachableError
+from agent.uplink.session import Session
+from wire.protocol import BOOT_HEADER, EVENTS_CONTENT_TYPE, EVENTS_PATH, SEQUENCE_HEADER
+
+POLL_SECONDS: Final = 0.5
+REFUSED_SECONDS: Final = 30.0
+_NEVER_TAKEN: Final = frozenset({409, 422})
+"""The number is taken by other bytes; the lines are malformed. Repeating changes nothing."""
+
+_log = structlog.get_logger()
+
+
+class Sender:
+    """Spool → platform."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        session: Session,
+        counters: Counters,
+        *,
+        refused_seconds: float = REFUSED_SECONDS,
+    ) -> None:
+        self._spool = spool
+        self._session = session
+        self._counters = counters
+        self._refused_seconds = refused_seconds
+        self._backoff = Backoff()
+        self._stop = threading.Event()
+        self._draining = threading.Event()
+        self._attempted: Batch | None = None
+        self._generation = session.generation
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self, timeout: float) -> bool:
+        """Deliver what is spooled, within ``timeout`` seconds and until the first failure;
+        ``False``: some of it stays on disk for the next start.
+        """
+        self._draining.set()
+        self._spool.wake()
+        self._thread.join(timeout)
+        self._stop.set()
+        return self._spool.waiting[0] == 0
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._session.registered.wait(POLL_SECONDS):
+                if self._draining.is_set():
+                    return
+                continue
+            self._check_identity()
+            batch = self._spool.first(POLL_SECONDS)
+            if batch is not None:
+                self._pause(self._deliver(batch))
+            elif self._draining.is_set():
+                return
+
+    def _pause(self, seconds: float) -> None:
+        if seconds and self._draining.is_set():
+            self._stop.set()
+        elif seconds:
+            # Waking early for a drain: its first failure then ends the thread.
+            for _ in range(max(int(seconds / POLL_SECONDS), 1)):
+                if self._draining.is_set() or self._stop.wait(min(seconds, POLL_SECONDS)):
+                    return
+
+    def _check_identity(self) -> None:
+        """A batch that may be with the platform under another agent's name would count twice."""
+        if self._generation == self._session.generation:
+            return
+        self._generation = self._session.generation
+        batch = self._spool.first(0)
+        if batch is not None and (batch.recovered or batch == self._attempted):
+            _log.warning("a batch may have been delivered under an earlier identity; set aside",
+                         sequence=batch.sequence, events=batch.events)  # fmt: skip
+            self._spool.set_aside(batch, "identity-changed")
+
+    def _deliver(self, batch: Batch) -> float:
+        """Try once; seconds to wait before the next turn."""
+        token = self._session.token
+        first_try = batch != self._attempted and not batch.recovered
+        try:
+            body = self._spool.read(batch)
+        except CorruptBatchError as error:
+            _log.error("a spooled batch is damaged; set aside", reason=str(error))
+            self._spool.set_aside(batch, "damaged")
+            return 0.0
+        self._attempted = batch
+        try:
+            answer = self._session.client.call(
+                "POST", EVENTS_PATH, token=token, body=body, headers=_headers(batch)
+            )
+        except UnreachableError as error:
+            self._counters.add("sends_failed")
+            _log.warning("batch not delivered; will retry", reason=str(error),
+                         sequence=batch.sequence)  # fmt: skip
+            return self._backoff.delay()
+        return self._heed(batch, answer, token, first_try=first_try)
+
+    def _heed(self, batch: Batch, answer: Answer, token: str, *, first_try: bool) -> float:
+        status = answer.status
+        if status == 200:
+            self._spool.acknowledge(batch)
+            self._backoff.reset()
+            return 0.0
+        self._counters.add("sends_failed")
+        error = answer.error()
+        note = _log.bind(status=status, code=error.code, reason=error.message, boot=str(batch.boot),
+                         sequence=batch.sequence, events=batch.events)  # fmt: skip
+        if status == 401:
+            self._session.expire(token)
+            note.error("the platform refuses the agent's token; events wait in the spool")
+            return 0.0
+        if status == 413:
+            self._split(batch, first_try=first_try)
+            note.error("batch is too large for the platform or a proxy before it")
+            return 0.0
+        if status in _NEVER_TAKEN:
+            self._spool.set_aside(batch, "rejected")
+            note.error("batch refused for good; kept in rejected/", line=error.line)
+            return 0.0
+        if status >= 500 or status == 429:
+            note.warning("platform busy; will retry")
+            return self._backoff.delay(answer.retry_after)
+        note.error("unexpected answer; is this address the platform's? will retry")
+        return max(self._refused_seconds, answer.retry_after or 0.0)
+
+    def _split(self, batch: Batch, *, first_try: bool) -> None:
+        """Halves under new numbers; only of a batch that surely nobody has yet."""
+        if not first_try or batch.events < 2:
+            self._spool.set_aside(batch, "too-large")
+            return
+        lines = self._spool.retire(batch).splitlines(keepends=True)
+        half = len(lines) // 2
+        for part in (lines[:half], lines[half:]):
+            self._spool.append(b"".join(part), len(part))
+
+
+def _headers(batch: Batch) -> dict[str, str]:
+    return {
+        "Content-Type": EVENTS_CONTENT_TYPE,
+        "Content-Encoding": ENCODING,
+        BOOT_HEADER: str(batch.boot),
+        SEQUENCE_HEADER: str(batch.sequence),
+    }

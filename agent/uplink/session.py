@@ -1,0 +1,158 @@
+"""Registration: from the environment's token to the agent's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from agent.uplink.client import Answer, Client
+from agent.uplink.identity import Identity, IdentityFile
+from wire.protocol import (
+    AGENT_TOKEN_HEADER,
+    CONFIG_PATH,
+    REGISTER_PATH,
+    RegisterRequest,
+    RegisterResponse,
+    SystemInfo,
+)
+
+_log = structlog.get_logger()
+
+ApplyConfig = Callable[[dict[str, Any]], None]
+"""Called on the control thread with a document as the platform sent it."""
+
+
+class RefusedError(Exception):
+    """The platform answered, and not with what was asked for."""
+
+    def __init__(self, doing: str, answer: Answer) -> None:
+        error = answer.error()
+        super().__init__(f"{doing}: {answer.status} {error.code}: {error.message}")
+        self.answer = answer
+        self.doing = doing
+
+
+class Session:
+    """The agent's identity towards the platform, shared by the threads that call it."""
+
+    def __init__(
+        self,
+        client: Client,
+        file: IdentityFile,
+        *,
+        registration_token: str,
+        name: str,
+        version: str,
+        replaying: bool,
+        system: SystemInfo,
+        apply_config: ApplyConfig,
+    ) -> None:
+        self.client = client
+        self.registered = threading.Event()
+        self.generation = 0
+        """One more whenever the platform sees this installation as another agent."""
+        self._file = file
+        self._registration_token = registration_token
+        self._about = (name, version, replaying, system)
+        self._apply_config = apply_config
+        self._lock = threading.Lock()
+        self.identity: Identity = file.load(client.endpoint)
+        if self.identity.config is not None:
+            apply_config(self.identity.config)
+
+    @property
+    def token(self) -> str:
+        return self.identity.agent_token
+
+    @property
+    def agent_id(self) -> UUID | None:
+        return self.identity.agent_id
+
+    def register(self) -> None:
+        """Get a token, keeping the identity if there is one, and the configuration.
+
+        Raises ``RefusedError`` or ``UnreachableError``.
+        """
+        answer = self.client.call(
+            "POST",
+            REGISTER_PATH,
+            token=self._registration_token,
+            body=msgspec.json.encode(self._request()),
+            headers=self._headers(),
+        )
+        if answer.status not in {200, 201}:
+            raise RefusedError("registration", answer)
+        try:
+            response = msgspec.json.decode(answer.body, type=RegisterResponse)
+        except msgspec.DecodeError as error:
+            raise RefusedError(f"registration ({error})", answer) from error
+        self._accept(response)
+
+    def resume(self) -> bool:
+        """Go on with the token of an earlier run; ``False``: there is none."""
+        if not self.token:
+            return False
+        self.registered.set()
+        return True
+
+    def expire(self, token: str) -> None:
+        """The platform no longer takes ``token``; harmless if it was replaced meanwhile."""
+        if token == self.token:
+            self.registered.clear()
+
+    def fetch_config(self) -> None:
+        """Raises ``RefusedError`` or ``UnreachableError``."""
+        answer = self.client.call("GET", CONFIG_PATH, token=self.token)
+        if answer.status != 200:
+            raise RefusedError("configuration", answer)
+        try:
+            document = msgspec.json.decode(answer.body, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise RefusedError(f"configuration ({error})", answer) from error
+        self.identity.config = document
+        self._file.save(self.identity)
+        self._apply_config(document)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers[AGENT_TOKEN_HEADER] = self.token
+        return headers
+
+    def _request(self) -> RegisterRequest:
+        name, version, replaying, system = self._about
+        return RegisterRequest(
+            instance_id=self.identity.instance_id,
+            name=name,
+            version=version,
+            replaying=replaying,
+            system=system,
+        )
+
+    def _accept(self, response: RegisterResponse) -> None:
+        with self._lock:
+            if response.agent_id != self.identity.agent_id:
+                self.generation += 1
+            self.identity = Identity(
+                instance_id=self.identity.instance_id,
+                agent_id=response.agent_id,
+                agent_token=response.agent_token,
+                endpoint=self.client.endpoint,
+                account=response.account,
+                environment=response.environment,
+                config=response.config,
+            )
+            self._file.save(self.identity)
+        _log.info(
+            "registered",
+            agent=str(response.agent_id),
+            account=response.account,
+            environment=response.environment,
+        )
+        self._apply_config(response.config)
+        self.registered.set()
