@@ -124,7 +124,7 @@ def _row(line: LineInfo, currency: str) -> _Row:
         label=line.environment_label or line.subject_name or "Whole account",
         quantity=f"{line.quantity:,}",
         unit=_counted(line),
-        price=f"{line.unit_price:,f}" if line.unit_price is not None else "see tiers",
+        price="see tiers" if line.unit_price is None else _exact(line.unit_price, currency),
         amount=_plain(line.amount, currency),
     )
 
@@ -137,8 +137,8 @@ def _tier_row(tier: TierInfo, line: LineInfo, currency: str) -> _Row:
         else f"{tier.above + 1:,} – {tier.up_to:,}",
         quantity=f"{tier.quantity:,}",
         unit=_counted(line),
-        price=f"{tier.price:,f}",
-        amount=_unrounded(tier.amount, currency),
+        price=_exact(tier.price, currency),
+        amount=_exact(tier.amount, currency),
     )
 
 
@@ -153,8 +153,8 @@ def _plain(amount: Decimal, currency: str) -> str:
     return f"{quantize(amount, currency):,f}"
 
 
-def _unrounded(amount: Decimal, currency: str) -> str:
-    """A tier's exact amount, at least with the currency's digits: only the charge is rounded."""
+def _exact(amount: Decimal, currency: str) -> str:
+    """Every digit of a price or of a tier's amount, and at least the currency's own."""
     rounded = quantize(amount, currency)
     return f"{rounded:,f}" if rounded == amount else f"{amount.normalize():,f}"
 

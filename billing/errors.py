@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from qcloud.kernel.errors import Conflict, Invalid, NotFound
+
+RUN_BUSY: Final = "billing.run_busy"
 
 
 def bad_zone(name: str) -> Invalid:
@@ -64,7 +67,7 @@ def run_busy(seller_id: UUID) -> Conflict:
     return Conflict(
         "A billing run for this account is still going on; it covers this request. Try again"
         " when it is done.",
-        code="billing.run_busy",
+        code=RUN_BUSY,
         seller_id=str(seller_id),
     )
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from django.db.models import Q
 
 from billing.models import Price, PriceBook, PriceBookAssignment
+from billing.rating.exact import to_decimal
 from billing.rating.prices import Model, PriceTerm, Terms, Tier
 from billing.rating.usage import Metric
 from qcloud.kernel.scope import Scope, scoped, unscoped
@@ -51,7 +53,7 @@ def price_books(scope: Scope) -> list[PriceBookInfo]:
             .prefetch_related("prices")
             .order_by("code", "-version")
         )
-    return [_info(row, rows) for row in rows]
+        return [_info(row, rows) for row in rows]
 
 
 def price_book(scope: Scope, code: str) -> list[PriceBookInfo]:
@@ -132,6 +134,6 @@ def _term(row: Price) -> PriceTerm:
         model=Model(row.model),
         metric=Metric(row.metric) if row.metric else None,
         unit_size=row.unit_size,
-        amount=None if row.amount is None else row.amount.normalize(),
+        amount=None if row.amount is None else to_decimal(Fraction(row.amount)),
         tiers=tuple(Tier(t["up_to"], Decimal(t["price"])) for t in row.tiers),
     )
