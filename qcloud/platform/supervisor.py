@@ -162,7 +162,8 @@ class Supervisor:
             "--registration-endpoint", f"http://127.0.0.1:{self.ports.ingest}",
             "--data-dir", str(self.folder.agents / "host"),
             "--status-file", str(self.folder.agents / "host" / "status.json"),
-            "--exclude-ports", f"{self.ports.web},{self.ports.ingest},{self.ports.eventstore}",
+            # The platform itself, agent included, is the supervisor and what it started.
+            "--exclude-pids", str(os.getpid()),
         ]  # fmt: skip
         agent.environment = {**agent.environment, "REGISTRATION_TOKEN": token}
         status = self.folder.agents / "host" / "status.json"
@@ -270,14 +271,12 @@ def _command(arguments: list[str], variables: dict[str, str]) -> str:
 def _capture_problems() -> list[str]:
     """What keeps an agent from capturing on this host; empty when nothing does."""
     done = subprocess.run(
-        [sys.executable, "-m", "agent", "doctor", "--json"],
+        [sys.executable, "-m", "agent", "doctor"],
         env=dict(os.environ),
         capture_output=True,
         text=True,
         check=False,
     )
-    try:
-        findings = json.loads(done.stdout)
-    except ValueError:
-        return [f"the agent's own check failed: {(done.stderr or done.stdout).strip()[-500:]}"]
-    return [f"{f['what']}: {f['why']}. {f['remedy']}" for f in findings]
+    if done.returncode == 0:
+        return []
+    return done.stdout.splitlines() or [f"the agent's own check failed: {done.stderr[-500:]}"]

@@ -1,0 +1,159 @@
+"""``agent_cpu``, ``target_cpu``, ``dropped``: what capture costs, at 2,000 exchanges a second.
+
+A client and a server exchange small HTTPS messages inside a namespace, alternately with an
+agent that captures them (bodies off, events to a real platform) and with none. CPU time is
+the kernel's own account of each thread or process, so what else the machine does counts
+only as noise; the median of the repetitions is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple
+
+import psutil
+
+from bench.result import Result
+from qcloud.platform.environment import Ports
+from qcloud.platform.folder import DataFolder
+from tests.e2e import nodes
+from tests.e2e.certificates import write_certificate
+from tests.e2e.platform import AgentOnNode, Platform, wait_for
+
+RATE: Final = 2_000
+SECONDS: Final = 5.0
+REPETITIONS: Final = 5
+PORT: Final = 9443
+
+
+class Cost(NamedTuple):
+    """CPU time by exchange, in microseconds."""
+
+    targets: float
+    agent: float
+    exchanges: int
+
+
+def run() -> Iterable[Result]:
+    """Yields the three figures. Needs root: it makes namespaces and loads probes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.agent"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    for line in done.stdout.splitlines():
+        yield Result(**json.loads(line))
+
+
+def main() -> None:
+    nodes.enter_own_namespace("bench.agent")
+    with tempfile.TemporaryDirectory(prefix="qcloud-bench-") as name:
+        folder = Path(name)
+        platform = Platform(DataFolder(folder / "data"), Ports())
+        platform.start()
+        try:
+            for result in measure(platform, folder):
+                sys.stdout.write(json.dumps(result._asdict()) + "\n")
+        finally:
+            platform.stop()
+
+
+class Figure(NamedTuple):
+    """The fields of ``Result``, as they cross the process boundary."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None
+    ratio: float | None
+    n: int
+
+
+def measure(platform: Platform, folder: Path) -> Iterator[Figure]:
+    node = nodes.Node.create("bench", 9)
+    certificate, key = write_certificate(folder, ["bench.example"], [node.address])
+    slug, token = next(iter(platform.logins["registration_tokens"].items()))
+    platform.command("capture-level", "--account", slug, "--level", "none")
+    agent = AgentOnNode(slug, node.handle, folder / "agent", platform, token)
+    with serving(node, certificate, key) as server:
+        without, with_agent, missing = [], [], 0
+        for _ in range(REPETITIONS):
+            without.append(load(node, certificate, server, None))
+            agent.start()
+            with_agent.append(load(node, certificate, server, agent))
+            missing += not_reported(agent, with_agent[-1].exchanges)
+            agent.stop()
+    plain = median(cost.targets for cost in without)
+    tapped = median(cost.targets for cost in with_agent)
+    cpu = median(cost.agent for cost in with_agent)
+    yield Figure("agent_cpu", cpu, "µs/exchange", None, None, REPETITIONS)
+    yield Figure("target_cpu", tapped - plain, "µs/exchange", plain, tapped / plain, REPETITIONS)
+    yield Figure("dropped", float(missing), "exchanges", None, None, REPETITIONS)
+
+
+@contextmanager
+def serving(node: nodes.Node, certificate: Path, key: Path) -> Iterator[subprocess.Popen[str]]:
+    command = ["ip", "netns", "exec", node.name, sys.executable, "-m", "bench.load", "server"]
+    command += [node.address, str(PORT), str(certificate), str(key)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def load(
+    node: nodes.Node, ca: Path, server: subprocess.Popen[str], agent: AgentOnNode | None
+) -> Cost:
+    """One run of ``SECONDS``; the server's threads and the client report for themselves."""
+    before = agent_seconds(agent)
+    command = ["ip", "netns", "exec", node.name, sys.executable, "-m", "bench.load", "client"]
+    command += [node.address, str(PORT), str(ca), str(RATE), str(SECONDS)]
+    client = json.loads(subprocess.check_output(command, text=True))
+    reports = [client]
+    while sum(report["exchanges"] for report in reports[1:]) < client["exchanges"]:
+        assert server.stdout is not None
+        reports.append(json.loads(server.stdout.readline()))
+    exchanges: int = client["exchanges"]
+    if agent:
+        wait_for("the agent to catch up", lambda: seen(agent) >= exchanges, 10)
+    targets = sum(report["cpu_seconds"] for report in reports) / exchanges * 1e6
+    # Client and server are on the same node: the agent sees each exchange from both ends.
+    used = (agent_seconds(agent) - before) / (2 * exchanges) * 1e6
+    return Cost(targets, used, exchanges)
+
+
+def seen(agent: AgentOnNode) -> int:
+    found: int = agent.status().get("exchanges", 0)
+    return found
+
+
+def agent_seconds(agent: AgentOnNode | None) -> float:
+    if agent is None or agent.process is None:
+        return 0.0
+    times = psutil.Process(agent.process.pid).cpu_times()
+    return times.user + times.system
+
+
+def not_reported(agent: AgentOnNode, exchanges: int) -> int:
+    """Exchanges that happened, by the load's own count, and are in no event of either end."""
+    wait_for("both ends", lambda: seen(agent) >= 2 * exchanges or settled(agent), 10)
+    return 2 * exchanges - seen(agent)
+
+
+def settled(agent: AgentOnNode) -> bool:
+    before = seen(agent)
+    time.sleep(2)
+    return seen(agent) == before
+
+
+if __name__ == "__main__":
+    main()
