@@ -11,7 +11,7 @@ from typing import Final
 from django.contrib.auth import login
 from django.contrib.auth.hashers import check_password, make_password
 from django.http import HttpRequest
-from django_ratelimit.core import is_ratelimited
+from django_ratelimit.core import get_usage
 
 from audit.services import Outcome, Who, record_attempt
 from identity.errors import SignInRefused, SignInThrottled
@@ -59,7 +59,8 @@ def sign_in(request: HttpRequest, *, email: str, password: str, ip: str, request
     it takes do not tell whether the person exists. Must be called outside a transaction.
     Raises ``SignInRefused``, ``SignInThrottled``.
     """
-    address = email.strip().lower()[:254]
+    # PostgreSQL knows no NUL; an attempt with one is journalled like any other.
+    address = email.replace("\0", "\N{REPLACEMENT CHARACTER}").strip().lower()[:254]
     attempt = _attempt(request, address, ip, request_id)
     if _throttled(request, address, ip):
         attempt.log(Outcome.DENIED, "too many attempts")
@@ -67,7 +68,7 @@ def sign_in(request: HttpRequest, *, email: str, password: str, ip: str, request
     user = attempt.user
     right = check_password(password, user.password if user else _nobodys_hash())
     if user is None or not right or not user.is_active:
-        _limited(request, "name", address, NAME_RATE, count=True)
+        _reached(request, "name", address, NAME_RATE, count=True)
         attempt.log(Outcome.DENIED, _why(user, right=right))
         raise SignInRefused
     attempt.log(Outcome.ALLOWED)
@@ -114,20 +115,24 @@ def _why(user: User | None, *, right: bool) -> str:
 
 
 def _throttled(request: HttpRequest, address: str, ip: str) -> bool:
-    by_ip = _limited(request, "address", _network(ip), ADDRESS_RATE, count=True)
-    return _limited(request, "name", address, NAME_RATE, count=False) or by_ip
+    by_ip = _reached(request, "address", _network(ip), ADDRESS_RATE, count=True)
+    return _reached(request, "name", address, NAME_RATE, count=False) or by_ip
 
 
-def _limited(request: HttpRequest, kind: str, value: str, rate: str, *, count: bool) -> bool:
-    return bool(
-        is_ratelimited(
-            request,
-            group=f"identity.sign_in.{kind}",
-            key=lambda _group, _request: value,
-            rate=rate,
-            increment=count,
-        )
+def _reached(request: HttpRequest, kind: str, value: str, rate: str, *, count: bool) -> bool:
+    """Whether the limit was reached before now; ``count``: and count this one.
+
+    Where the counter cannot be read the limit is taken as reached.
+    """
+    usage = get_usage(
+        request,
+        group=f"identity.sign_in.{kind}",
+        key=lambda _group, _request: value,
+        rate=rate,
+        increment=count,
     )
+    before = usage["count"] - (1 if count and usage["limit"] else 0)
+    return bool(before >= usage["limit"])
 
 
 def _network(ip: str) -> str:

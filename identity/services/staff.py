@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 
 from audit.services import record
@@ -182,6 +182,7 @@ def normalized_email(email: str) -> str:
     address = email.strip().lower()
     try:
         validate_email(address)
+        MaxLengthValidator(254)(address)
     except ValidationError as error:
         raise Invalid(
             "This is not an e-mail address.", fields={"email": "Like name@example.org."}
