@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from billing import demo as billing_demo
 from django.conf import settings
-from fleet import demo as fleet_demo
 
+from billing import demo as billing_demo
+from fleet import demo as fleet_demo
 from qcloud.kernel.scope import Tier
 
 _PORTALS = {Tier.CLOUD: "/admin/", Tier.RESELLER: "/r/", Tier.CUSTOMER: "/c/"}

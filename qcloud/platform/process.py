@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,9 @@ class StartError(RuntimeError):
     """A process did not come up; the message ends with the tail of its log."""
 
 
-def _die_with_parent() -> None:
-    # A supervisor that is killed outright must not leave servers behind on its data folder.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _die_with_parent(how: signal.Signals) -> None:
+    """A supervisor that is killed outright must not leave servers behind on its data folder."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Child:
                 env=dict(self.environment),
                 # Its own group: Ctrl-C reaches the supervisor alone, which stops in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  started before any thread
+                preexec_fn=partial(_die_with_parent, self.stop_signal),  # noqa: PLW1509  started before any thread
                 user=self.user,
                 group=self.user,
                 extra_groups=[] if self.user is not None else None,
