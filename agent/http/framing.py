@@ -67,28 +67,37 @@ class Handler(Protocol):
         ...
 
 
+# Members as module names: looking one up on its class costs more than the rest of a call.
+NONE: Final = Framing.NONE
+LENGTH: Final = Framing.LENGTH
+CHUNKED: Final = Framing.CHUNKED
+UNTIL_CLOSE: Final = Framing.UNTIL_CLOSE
+STOP: Final = Framing.STOP
+LOST: Final = Framing.LOST
+
+
 def request_framing(headers: HeaderBlock) -> tuple[Framing, int]:
     """``Transfer-Encoding`` overrides ``Content-Length``, as the RFC has it."""
     if headers.error or (headers.coded and not headers.chunked):
-        return Framing.LOST, 0
+        return LOST, 0
     if headers.chunked:
-        return Framing.CHUNKED, 0
+        return CHUNKED, 0
     if headers.content_length > 0:
-        return Framing.LENGTH, headers.content_length
-    return Framing.NONE, 0
+        return LENGTH, headers.content_length
+    return NONE, 0
 
 
 def response_framing(headers: HeaderBlock, status: int, method: str) -> tuple[Framing, int]:
     """``method``: of the request that is answered; empty when it was not seen."""
     tunnel = method == "CONNECT" and _FIRST_FINAL <= status < _FIRST_REDIRECT
     if tunnel or status == _SWITCHING:
-        return Framing.STOP, 0
+        return STOP, 0
     if method == "HEAD" or status < _FIRST_FINAL or status in {_NO_CONTENT, _NOT_MODIFIED}:
-        return Framing.NONE, 0
+        return NONE, 0
     if headers.error:
-        return Framing.LOST, 0
+        return LOST, 0
     if headers.chunked:
-        return Framing.CHUNKED, 0
+        return CHUNKED, 0
     if headers.coded or headers.content_length == NO_LENGTH:
-        return Framing.UNTIL_CLOSE, 0
-    return Framing.LENGTH if headers.content_length else Framing.NONE, headers.content_length
+        return UNTIL_CLOSE, 0
+    return LENGTH if headers.content_length else NONE, headers.content_length

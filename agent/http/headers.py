@@ -23,14 +23,11 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}\Z")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 
-_PLAIN, _HOST, _LENGTHS, _CODING, _CONNECTION, _UPGRADE, _EXPECT = range(7)
-_TYPE, _AGENT, _CREDENTIAL, _BAD = range(7, 11)
+_PLAIN, _HOST, _LENGTHS, _CODING, _EXPECT, _TYPE, _AGENT, _CREDENTIAL, _BAD = range(9)
 _KNOWN: Final = {
     b"host": _HOST,
     b"content-length": _LENGTHS,
     b"transfer-encoding": _CODING,
-    b"connection": _CONNECTION,
-    b"upgrade": _UPGRADE,
     b"expect": _EXPECT,
     b"content-type": _TYPE,
     b"user-agent": _AGENT,
@@ -39,40 +36,29 @@ _KNOWN: Final = {
 
 
 class HeaderBlock:
-    """The headers that matter. Shared between messages: never changed once parsed."""
+    """The headers that matter. Shared between messages: never changed once parsed.
 
-    __slots__ = (
-        "chunked",
-        "coded",
-        "content_length",
-        "content_type",
-        "credential",
-        "error",
-        "expects_continue",
-        "host",
-        "oddities",
-        "user_agent",
-    )
+    Defaults live on the class: most blocks set two or three of these.
+    """
 
-    def __init__(self) -> None:
-        self.host = ""
-        self.user_agent = ""
-        self.content_type = ""
-        self.content_length = NO_LENGTH
-        self.chunked = False
-        """Transfer-Encoding ends in ``chunked``."""
-        self.coded = False
-        """There is a Transfer-Encoding."""
-        self.expects_continue = False
-        self.credential: Credential | None = None
-        self.error = ""
-        """Why the framing cannot be trusted; empty when it can."""
-        self.oddities: tuple[str, ...] = ()
-        """Tolerated, but counted: ``bare-lf``, ``obs-fold``, ``length-and-chunked`` …"""
+    host: str = ""
+    user_agent: str = ""
+    content_type: str = ""
+    content_length: int = NO_LENGTH
+    chunked: bool = False
+    """Transfer-Encoding ends in ``chunked``."""
+    coded: bool = False
+    """There is a Transfer-Encoding."""
+    expects_continue: bool = False
+    credential: Credential | None = None
+    error: str = ""
+    """Why the framing cannot be trusted; empty when it can."""
+    oddities: tuple[str, ...] = ()
+    """Tolerated, but counted: ``bare-lf``, ``obs-fold``, ``length-and-chunked`` …"""
 
 
 _blocks: dict[bytes, HeaderBlock] = {}
-_names: dict[bytes, tuple[int, bytes]] = {}
+_names: dict[bytes, int] = {}
 
 
 def parse_headers(block: bytes) -> HeaderBlock:
@@ -105,55 +91,60 @@ def _parse(block: bytes) -> HeaderBlock:
         oddities.append("nul")
     if block.count(b"\n") != block.count(b"\r\n"):
         oddities.append("bare-lf")
-    for line in block.split(b"\n"):
-        name, colon, value = line.partition(b":")
-        kind, lower = _names.get(name) or _name(name)
-        if kind != _PLAIN and (colon or name.strip()):
-            _apply(parsed, kind, lower, value.strip(), oddities)
+    kind_of = _names.get
+    for line in block.rstrip(b"\r\n").split(b"\n"):
+        colon = line.find(b":")
+        name = line[:colon] if colon >= 0 else line
+        kind = kind_of(name)
+        if kind is None:
+            kind = _kind(name)
+        if kind:
+            _apply(parsed, kind, name, line[len(name) + 1 :].strip(), oddities)
     if parsed.coded and parsed.content_length != NO_LENGTH:
         oddities.append("length-and-chunked")
-    parsed.oddities = tuple(oddities)
+    if oddities:
+        parsed.oddities = tuple(oddities)
     return parsed
 
 
-def _name(name: bytes) -> tuple[int, bytes]:
-    """Kind and lower-case form of a name as it was spelled."""
-    lower = name.lower()
-    known = (_KNOWN.get(lower, _PLAIN) if _TOKEN.match(name) else _BAD, lower)
+def _kind(name: bytes) -> int:
+    """What a name means, as it was spelled."""
+    kind = _KNOWN.get(name.lower(), _PLAIN) if _TOKEN.match(name) else _BAD
     if len(name) <= _LONGEST_NAME:
         if len(_names) >= _NAMES_KEPT:
             _names.clear()
-        _names[name] = known
-    return known
+        _names[name] = kind
+    return kind
 
 
-def _apply(  # noqa: C901  one branch a header, flat
-    parsed: HeaderBlock, kind: int, name: bytes, value: bytes, oddities: list[str]
-) -> None:
-    if kind == _HOST:
+def _apply(parsed: HeaderBlock, kind: int, name: bytes, value: bytes, oddities: list[str]) -> None:
+    if kind == _LENGTHS:
+        _length(parsed, value)
+    elif kind == _TYPE:
+        parsed.content_type = text(value.partition(b";")[0].rstrip().lower())
+    elif kind == _HOST:
         if parsed.host:
             oddities.append("second-host")
         else:
             parsed.host = host_of(value)
-    elif kind == _TYPE:
-        parsed.content_type = text(value.partition(b";")[0].strip().lower())
     elif kind == _AGENT:
         parsed.user_agent = text(value)
-    elif kind == _LENGTHS:
-        _length(parsed, value)
     elif kind == _CODING:
         _coding(parsed, value)
     elif kind == _CREDENTIAL:
         if parsed.credential is None and value:
-            parsed.credential = credential(name, value)
+            parsed.credential = credential(name.lower(), value)
     elif kind == _EXPECT:
         parsed.expects_continue = value.lower() == b"100-continue"
-    elif kind == _BAD:
-        _bad_name(parsed, name, oddities)
+    else:
+        _bad_name(parsed, name.lower(), oddities)
 
 
 def _length(parsed: HeaderBlock, value: bytes) -> None:
     """RFC 9112, 6.3: equal values may repeat; anything else is an attack or an error."""
+    if parsed.content_length == NO_LENGTH and _LENGTH.match(value):
+        parsed.content_length = int(value)
+        return
     for part in value.split(b","):
         digits = part.strip()
         if not _LENGTH.match(digits):
@@ -181,6 +172,8 @@ def _coding(parsed: HeaderBlock, value: bytes) -> None:
 
 def _bad_name(parsed: HeaderBlock, name: bytes, oddities: list[str]) -> None:
     """A blank before the colon of a framing header is how requests are smuggled."""
+    if not name.strip():
+        return
     if name.strip() in {b"content-length", b"transfer-encoding"}:
         parsed.error = "framing-header-name"
     else:

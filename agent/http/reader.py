@@ -58,11 +58,11 @@ DOUBT: Final = int(State.DOUBT)
 STOPPED: Final = int(State.STOPPED)
 
 _AFTER_HEAD: Final = {
-    Framing.LENGTH: LENGTH,
-    Framing.CHUNKED: CHUNK_SIZE,
-    Framing.UNTIL_CLOSE: UNTIL_CLOSE,
-    Framing.STOP: STOPPED,
-    Framing.LOST: LOST,
+    int(Framing.LENGTH): LENGTH,
+    int(Framing.CHUNKED): CHUNK_SIZE,
+    int(Framing.UNTIL_CLOSE): UNTIL_CLOSE,
+    int(Framing.STOP): STOPPED,
+    int(Framing.LOST): LOST,
 }
 
 
@@ -136,7 +136,7 @@ class Reader:
         size = len(data)
         while position < size:
             state = self.state
-            if state == HEAD:
+            if not state:
                 position = self._head(data, position, now)
             elif state < CHUNK_SIZE:
                 position = self._bytes(data, position, now)
@@ -199,26 +199,36 @@ class Reader:
             return position + 1
         if not self._began:
             self._began = now
-        end = head_end(data, position)
+        end = data.find(b"\n\r\n", position)
+        if end >= 0 and data.find(b"\n\n", position, end + 1) < 0:
+            end += 3
+        else:
+            end = head_end(data, position)
         if end < 0 or end - position > MAX_HEAD_BYTES:
             return self._unfinished(data, position)
         head = data[position:end]
-        if not self._handler.plausible(head, 0, strict=not self._synced):
+        # Once in step, the handler judges the start line; before, it may be anything.
+        if not self._synced and not self._handler.plausible(head, 0, strict=True):
             return self._no_message("not-http", head, data)
         self._accept(head, now)
+        left = self._left
+        if self.state == LENGTH and end + left <= len(data) and not self.keep:
+            # The whole body came in the same call, and nobody wants it: the usual case.
+            self.size += left
+            self._finish(now, whole=True)
+            return end + left
         return end
 
     def _accept(self, head: bytes, now: int) -> None:
-        began = self._began
         self._synced = True
         self.size = self._head_size = len(head)
         self._cut = False
-        framing, self._left = self._handler.head(head, began)
-        if framing == Framing.NONE:
-            self._finish(now, whole=True)
-        else:
+        framing, self._left = self._handler.head(head, self._began)
+        if framing:
             self.state = _AFTER_HEAD[framing]
             self._began = 0
+        else:
+            self._finish(now, whole=True)
 
     def _unfinished(self, data: bytes, position: int) -> int:
         rest = data[position:] if position else data

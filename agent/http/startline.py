@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 from agent.http.headers import host_of, text
 from wire.events import MAX_PATH_BYTES
@@ -25,13 +25,19 @@ _RESPONSE_PREFIX: Final = b"HTTP/1."
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"
 
 
-class RequestLine(NamedTuple):
-    method: str
-    target: bytes
-    """As sent, query included: payload."""
-    path: str
-    host: str
-    """Of an absolute or authority-form target, else empty."""
+_LINES_KEPT: Final = 1_024
+_LONGEST_KEPT: Final = 128
+_statuses: dict[bytes, int] = {}
+"""Status lines repeat; bounded, and started afresh when full."""
+
+RequestLine = tuple[str, bytes, str, str]
+"""Method; target as sent, query included: payload; path; host of an absolute or
+authority-form target, else empty. A plain tuple: it is made and unpacked at once."""
+
+_METHODS: Final = {
+    method.encode(): method
+    for method in ("GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "CONNECT")
+}
 
 
 def parse_request_line(line: bytes) -> RequestLine | None:
@@ -43,13 +49,21 @@ def parse_request_line(line: bytes) -> RequestLine | None:
 def guess_request_line(line: bytes) -> RequestLine:
     """What can be told of a broken request line; method and path may be empty."""
     match = _METHOD.match(line)
-    return _request(match) if match else RequestLine("", b"", "", "")
+    return _request(match) if match else ("", b"", "", "")
 
 
 def parse_status_line(line: bytes) -> int:
     """The status of a response, 0 if the line is none."""
+    known = _statuses.get(line)
+    if known is not None:
+        return known
     match = _STATUS.match(line)
-    return int(match[1]) if match else 0
+    status = int(match[1]) if match else 0
+    if len(line) <= _LONGEST_KEPT:
+        if len(_statuses) >= _LINES_KEPT:
+            _statuses.clear()
+        _statuses[line] = status
+    return status
 
 
 def may_begin_request(data: bytes, position: int, *, strict: bool) -> bool:
@@ -92,4 +106,5 @@ def _request(match: re.Match[bytes]) -> RequestLine:
     end = path.find(b"#")
     if end >= 0:
         path = path[:end]
-    return RequestLine(method.decode("ascii"), target, text(path, MAX_PATH_BYTES), host)
+    name = _METHODS.get(method) or method.decode("ascii")
+    return name, target, text(path, MAX_PATH_BYTES), host

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from agent.http.framing import Framing, request_framing, response_framing
+from agent.capture.source import Flow
+from agent.http.framing import LOST, STOP, Framing, request_framing, response_framing
 from agent.http.headers import HeaderBlock, parse_headers
 from agent.http.reader import Reader
 from agent.http.startline import (
@@ -43,11 +44,15 @@ _FIRST_REFUSAL: Final = 400
 class ConnectionLink:
     """``context`` is told of each finished exchange through ``finish(link, exchange)``."""
 
-    __slots__ = ("answering", "asking", "context", "early", "key", "last_ns", "pending", "requests",
-                 "responses", "template")  # fmt: skip
+    __slots__ = ("answering", "asking", "asking_flow", "context", "early", "key", "last_ns",
+                 "pending", "requests", "responses", "template")  # fmt: skip
 
-    def __init__(self, key: int, context: LinkContext, template: RequestEvent) -> None:
+    def __init__(
+        self, key: int, context: LinkContext, template: RequestEvent, asking_flow: Flow
+    ) -> None:
         self.key = key
+        self.asking_flow = asking_flow
+        """The flow that carries the requests."""
         self.context = context
         self.template = template
         self.pending: deque[Exchange] = deque()
@@ -139,7 +144,7 @@ class RequestSide:
         if head == HTTP2_PREFACE:
             self.link.context.odd("http2")
             self.link.upgrade()
-            return Framing.STOP, 0
+            return STOP, 0
         end = head.find(b"\n")
         line = parse_request_line(head[:end])
         headers = parse_headers(head[end + 1 :])
@@ -152,7 +157,7 @@ class RequestSide:
         if not exchange.host:
             exchange.host = headers.host
         framing, length = request_framing(headers)
-        if framing == Framing.LOST and not exchange.broken:
+        if framing == LOST and not exchange.broken:
             exchange.broken = True
             self.odd(headers.error or "transfer-encoding")
         self.link.context.keep_request(exchange, head)
@@ -162,7 +167,7 @@ class RequestSide:
             exchange.request_size = len(head)
             exchange.asked = True
             self._settle(exchange)
-            return Framing.LOST, 0
+            return LOST, 0
         return framing, length
 
     def _exchange(self, began_ns: int, headers: HeaderBlock) -> Exchange:
@@ -173,8 +178,9 @@ class RequestSide:
             exchange = Exchange()
         exchange.request_began = began_ns
         exchange.request_headers = headers
-        for oddity in headers.oddities:
-            self.odd(oddity)
+        if headers.oddities:
+            for oddity in headers.oddities:
+                self.odd(oddity)
         return exchange
 
     def body(self, data: bytes) -> None:
@@ -241,20 +247,20 @@ class ResponseSide:
         status = self._status = parse_status_line(head[:end])
         headers = parse_headers(head[end + 1 :])
         exchange = link.answering = self._exchange(began_ns)
-        for oddity in headers.oddities:
-            self.odd(oddity)
+        if headers.oddities:
+            self._note(headers.oddities)
         if not status:
             self._malformed(exchange, "status-line", began_ns)
-            return Framing.LOST, 0
+            return LOST, 0
         framing, length = response_framing(headers, status, exchange.method)
         if status >= _FIRST_FINAL or status == _SWITCHING:
             exchange.status = status
             exchange.response_headers = headers
             link.context.keep_response(exchange, head)
             link.responses.keep = exchange.response_body is not None
-        if framing == Framing.LOST:
+        if framing == LOST:
             self._malformed(exchange, headers.error, began_ns)
-        elif framing == Framing.STOP:
+        elif framing == STOP:
             self._upgraded(exchange, len(head), began_ns)
         return framing, length
 
@@ -270,6 +276,10 @@ class ResponseSide:
             link.early = Exchange()
             link.early.response_began = began_ns
         return link.early
+
+    def _note(self, oddities: tuple[str, ...]) -> None:
+        for oddity in oddities:
+            self.odd(oddity)
 
     def _malformed(self, exchange: Exchange, reason: str, now_ns: int) -> None:
         self.odd(reason)

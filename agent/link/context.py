@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agent.http.budget import Budget
-from agent.link.exchange import Exchange
+from agent.link.exchange import OVERHEAD, Exchange
 from agent.link.settings import LinkSettings
 
 if TYPE_CHECKING:
@@ -45,13 +45,19 @@ class LinkContext:
 
     def keep_request(self, exchange: Exchange, head: bytes) -> None:
         """Charge a new exchange, and keep its head if payloads are kept."""
-        settings = self.settings
-        cost = exchange.cost + _PATH_COSTS * len(exchange.path) + len(exchange.target)
-        exchange.cost = 0
-        self._charge(exchange, cost, always=True)
-        if settings.keep_headers and head and self._charge(exchange, len(head)):
+        cost = OVERHEAD + _PATH_COSTS * len(exchange.path)
+        if self.settings.keep_headers and head:
+            self._keep_head(exchange, head)
+        else:
+            exchange.target = b""
+        # Charged even when the budget is spent: the linker makes room at its next turn.
+        self.budget.held += cost
+        exchange.cost += cost
+
+    def _keep_head(self, exchange: Exchange, head: bytes) -> None:
+        if self._charge(exchange, len(head)):
             exchange.request_head = head
-            if settings.keep_bodies:
+            if self.settings.keep_bodies:
                 exchange.request_body = bytearray()
         else:
             exchange.target = b""
@@ -84,15 +90,8 @@ class LinkContext:
         body += part
         return len(part) == len(data)
 
-    def _charge(self, exchange: Exchange, size: int, *, always: bool = False) -> bool:
-        """``always``: an exchange is followed even when the budget is spent; the linker
-        makes room at its next turn.
-        """
+    def _charge(self, exchange: Exchange, size: int) -> bool:
         if self.budget.take(size):
-            exchange.cost += size
-            return True
-        if always:
-            self.budget.held += size
             exchange.cost += size
             return True
         self.unkept += 1

@@ -6,71 +6,46 @@ from typing import Final
 
 from agent.http.headers import HeaderBlock, parse_headers
 
-_EMPTY: Final = parse_headers(b"")
-_OVERHEAD: Final = 1_024
+OVERHEAD: Final = 1_024
 """Of the objects below, roughly; what the shared budget is charged beside the payload."""
+
+_EMPTY: Final = parse_headers(b"")
 
 
 class Exchange:
-    """A request and what has been seen of its response. Times are monotonic nanoseconds."""
+    """A request and what has been seen of its response. Times are monotonic nanoseconds.
 
-    __slots__ = (
-        "answered",
-        "asked",
-        "broken",
-        "cost",
-        "cut",
-        "done",
-        "host",
-        "method",
-        "path",
-        "request_began",
-        "request_body",
-        "request_body_cut",
-        "request_head",
-        "request_headers",
-        "request_size",
-        "response_began",
-        "response_body",
-        "response_body_cut",
-        "response_ended",
-        "response_head",
-        "response_headers",
-        "response_size",
-        "status",
-        "target",
-        "whole",
-    )
+    Defaults live on the class: most exchanges never set half of these.
+    """
 
-    def __init__(self) -> None:
-        self.method = ""
-        self.path = ""
-        self.host = ""
-        self.target = b""
-        self.request_began = 0
-        self.request_headers: HeaderBlock = _EMPTY
-        self.request_size = 0
-        self.asked = False
-        """The request is over."""
-        self.status = 0
-        self.response_began = 0
-        self.response_ended = 0
-        self.response_headers: HeaderBlock = _EMPTY
-        self.response_size = 0
-        """Interim responses included."""
-        self.answered = False
-        """The response is over."""
-        self.whole = False
-        """It ended as its framing promised."""
-        self.broken = False
-        self.cut = False
-        self.done = False
-        """It was emitted: whatever still comes of it is ignored."""
-        self.cost = _OVERHEAD
-        """Bytes charged to the shared budget."""
-        self.request_head = b""
-        self.response_head = b""
-        self.request_body: bytearray | None = None
-        self.response_body: bytearray | None = None
-        self.request_body_cut = False
-        self.response_body_cut = False
+    method: str = ""
+    path: str = ""
+    host: str = ""
+    target: bytes = b""
+    """As sent, query included: payload; kept only for an object."""
+    request_began: int = 0
+    request_headers: HeaderBlock = _EMPTY
+    request_size: int = 0
+    asked: bool = False
+    """The request is over."""
+    status: int = 0
+    response_began: int = 0
+    response_ended: int = 0
+    response_headers: HeaderBlock = _EMPTY
+    response_size: int = 0
+    """Interim responses included."""
+    answered: bool = False
+    """The response is over."""
+    whole: bool = False
+    """It ended as its framing promised."""
+    broken: bool = False
+    done: bool = False
+    """It was emitted: whatever still comes of it is ignored."""
+    cost: int = 0
+    """Bytes charged to the shared budget."""
+    request_head: bytes = b""
+    response_head: bytes = b""
+    request_body: bytearray | None = None
+    response_body: bytearray | None = None
+    request_body_cut: bool = False
+    response_body_cut: bool = False

@@ -21,7 +21,12 @@ CONNECTION_COST: Final = 2_048
 """Of an open connection, in bytes, as the budget counts."""
 
 _NS: Final = 1_000_000_000
+# Members as module names: looking one up on its class costs more than the rest of a call.
 _CLOSE: Final = Kind.CLOSE
+_SENT: Final = Flow.SENT
+_RECEIVED: Final = Flow.RECEIVED
+_SERVER: Final = Role.SERVER
+_UNKNOWN: Final = Role.UNKNOWN
 _FULL: Final = 0.9
 _GIVEN_UP: Final = 8
 """When there is no room, one in so many connections, the longest silent, is given up."""
@@ -53,8 +58,6 @@ class Linker:
         self.context = LinkContext(settings, Budget(memory_limit), self._deliver)
         self._links: dict[int, ConnectionLink | None] = {}
         """``None``: known to be out of scope."""
-        self._flows: dict[int, Flow] = {}
-        """Connection → the flow that carries its requests."""
 
     def feed(self, chunk: Chunk) -> None:
         """One chunk of the source, in its order."""
@@ -68,7 +71,7 @@ class Linker:
             self._close(link, now)
             return
         link.last_ns = now
-        reader = link.requests if flow == self._flows[key] else link.responses
+        reader = link.requests if flow == link.asking_flow else link.responses
         if data:
             reader.feed(data, now)
         if length > len(data):
@@ -129,17 +132,16 @@ class Linker:
 
     def _follow(self, facts: Connection, now: int, *, server: bool) -> ConnectionLink | None:
         settings = self.context.settings
-        template = event_template(facts, server=server, settings=settings, clock=self.clock)
+        template = event_template(facts, server=server, settings=settings)
         if template.direction not in settings.directions:
             self._links[facts.key] = None
             return None
         if len(self._links) >= settings.max_connections or not self._room():
             self._give_up_oldest()
-        link = ConnectionLink(facts.key, self.context, template)
+        link = ConnectionLink(facts.key, self.context, template, _RECEIVED if server else _SENT)
         link.last_ns = now
         self.context.budget.held += CONNECTION_COST
         self._links[facts.key] = link
-        self._flows[facts.key] = Flow.RECEIVED if server else Flow.SENT
         return link
 
     def _wanted(self, facts: Connection) -> bool:
@@ -150,7 +152,6 @@ class Linker:
     def _close(self, link: ConnectionLink, now: int) -> None:
         link.close(now)
         del self._links[link.key]
-        del self._flows[link.key]
         self.context.budget.give(CONNECTION_COST)
         self._source.forget(link.key)
 
@@ -196,10 +197,10 @@ class Linker:
 
 def _serves(facts: Connection, chunk: Chunk) -> bool | None:
     """Whether the process is the server; ``None``: neither its role nor its bytes tell."""
-    if facts.role is not Role.UNKNOWN:
-        return facts.role is Role.SERVER
+    if facts.role != _UNKNOWN:
+        return facts.role == _SERVER
     if begins_request(chunk.data):
-        return chunk.flow == Flow.RECEIVED
+        return chunk.flow == _RECEIVED
     if begins_response(chunk.data):
-        return chunk.flow == Flow.SENT
+        return chunk.flow == _SENT
     return None
