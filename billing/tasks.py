@@ -13,8 +13,7 @@ from billing.errors import RUN_BUSY
 from billing.periods import Period, month_containing
 from billing.selectors.books import sellers
 from billing.services.runs import run_billing
-from identity.selectors import scope_of
-from identity.selectors import account
+from identity.selectors import account, scope_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict
 from qcloud.kernel.permissions import Actor

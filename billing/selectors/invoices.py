@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet
 from billing.errors import bad_cursor, bad_sort, invoice_missing, line_missing
 from billing.models import Invoice, InvoiceDrift, InvoiceLine
 from billing.rating.prices import PriceTerm, terms_of
+from qcloud.kernel.money import quantize
 from qcloud.kernel.scope import Scope, scoped
 
 Side = Literal["sales", "purchases"]
@@ -86,6 +87,7 @@ class LineInfo:
     unit_price: Decimal | None
     """``None`` for a graduated price; its tiers tell."""
     quantity: int
+    currency: str
     amount: Decimal
     charge_quantity: int
     """Of the whole charge, of which this line is its group's part."""
@@ -168,7 +170,7 @@ def invoice(scope: Scope, invoice_id: UUID) -> InvoiceDetail:
         row = _mine(scope, None).filter(id=invoice_id).annotate(line_count=Count("lines")).first()
         if row is None:
             raise invoice_missing()
-        lines = [line_info(line, scope) for line in row.lines.order_by("position")]
+        lines = [line_info(line, scope) for line in row.lines.select_related("invoice")]
         drifts = list(InvoiceDrift.objects.filter(invoice_id=row.id))
     terms = terms_of(row.terms)
     return InvoiceDetail(
@@ -177,7 +179,7 @@ def invoice(scope: Scope, invoice_id: UUID) -> InvoiceDetail:
         prices=terms.prices,
         book=f"{terms.book} v{terms.version}",
         lines=tuple(lines),
-        drifts=tuple(_drift(drift) for drift in drifts),
+        drifts=tuple(_drift(drift, row.currency) for drift in drifts),
         usage_digest=row.usage_digest,
         terms_digest=row.terms_digest,
         settled_until=row.settled_until,
@@ -187,7 +189,11 @@ def invoice(scope: Scope, invoice_id: UUID) -> InvoiceDetail:
 def line(scope: Scope, line_id: UUID) -> LineInfo:
     """One line. Raises ``NotFound`` for anybody but the two parties of its invoice."""
     with scoped(scope):
-        row = _parties(InvoiceLine.objects.all(), scope).filter(id=line_id).first()
+        row = (
+            _parties(InvoiceLine.objects.select_related("invoice"), scope)
+            .filter(id=line_id)
+            .first()
+        )
         if row is None:
             raise line_missing()
         return line_info(row, scope)
@@ -213,7 +219,8 @@ def line_info(row: InvoiceLine, scope: Scope) -> LineInfo:
         unit_size=row.unit_size,
         unit_price=row.unit_price,
         quantity=int(row.quantity),
-        amount=row.amount,
+        currency=row.invoice.currency,
+        amount=quantize(row.amount, row.invoice.currency),
         charge_quantity=charge["quantity"],
         charge_amount=Decimal(charge["amount"]),
         tiers=tuple(_tier(tier) for tier in charge["tiers"]),
@@ -240,7 +247,7 @@ def unit_label(metric: str, unit_size: int) -> str:
 
 def _mine(scope: Scope, side: Side | None) -> QuerySet[Any]:
     """The policies say the same; this also holds when the provider's system mode is open."""
-    rows = Invoice.objects.filter(revision__gt=0)
+    rows: QuerySet[Any] = Invoice.objects.filter(revision__gt=0)
     if side == "sales":
         return rows.filter(seller_id=scope.account_id)
     if side == "purchases":
@@ -267,7 +274,7 @@ def _info(row: Any, scope: Scope) -> InvoiceInfo:
         period_start=row.period_start,
         period_end=row.period_end,
         currency=row.currency,
-        total=row.total,
+        total=quantize(row.total, row.currency),
         lines=row.line_count,
         revision=row.revision,
         computed_at=row.computed_at,
@@ -284,7 +291,7 @@ def _tier(document: dict[str, Any]) -> TierInfo:
     )
 
 
-def _drift(row: InvoiceDrift) -> DriftInfo:
+def _drift(row: InvoiceDrift, currency: str) -> DriftInfo:
     return DriftInfo(
         detected_at=row.detected_at,
         settled_until=row.settled_until,
@@ -292,8 +299,8 @@ def _drift(row: InvoiceDrift) -> DriftInfo:
         environment_id=row.environment_id,
         counts_before=row.counts_before,
         counts_after=row.counts_after,
-        total_before=row.total_before,
-        total_after=row.total_after,
+        total_before=quantize(row.total_before, currency),
+        total_after=quantize(row.total_after, currency),
     )
 
 

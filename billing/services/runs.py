@@ -123,7 +123,7 @@ def _lock(function: str, key: str) -> bool:
 
 
 def _record(actor: Actor, scope: Scope, report: RunReport) -> None:
-    states = Counter(draft.state for draft in report.drafts)
+    states: Counter[str] = Counter(draft.state for draft in report.drafts)
     with scoped(scope):
         record(
             actor=actor,
@@ -131,5 +131,5 @@ def _record(actor: Actor, scope: Scope, report: RunReport) -> None:
             object_kind="billing_run",
             object_id=report.period,
             scope=scope,
-            data={"period": report.period, "buyers": len(report.drafts), **states},
+            data={"period": report.period, "buyers": len(report.drafts)} | states,
         )
