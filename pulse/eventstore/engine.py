@@ -108,7 +108,9 @@ class Engine:
             asked = chosen.get(name, "")
             within = asked.isdigit() and 0 < int(asked) <= bound
             chosen[name] = asked if within else str(bound)
-        return chosen
+        # Last, because no setting can be changed after it.
+        readonly = chosen.pop("readonly", None)
+        return chosen if readonly is None else {**chosen, "readonly": readonly}
 
 
 class Statement:

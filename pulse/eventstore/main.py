@@ -14,6 +14,8 @@ from pulse.eventstore.engine import Engine, EngineError, Limits
 from pulse.eventstore.folder import DataFolder, FolderUnusable
 from pulse.eventstore.server import EventStoreServer
 from pulse.eventstore.settings import EventStoreSettings
+from qcloud.kernel.env import Env
+from qcloud.kernel.logs import configure_logging
 
 log = structlog.get_logger(__name__)
 
@@ -22,10 +24,18 @@ class StartRefused(RuntimeError):
     """The store does not start; the message says why and what to do."""
 
 
-def main(settings: EventStoreSettings) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code; 1 with a plain message on stderr."""
+def main(settings: EventStoreSettings | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, with the settings of the environment by default.
+
+    Returns the exit code; 1 with a plain message on standard error.
+    """
+    env = Env()
+    configure_logging(
+        level=env.text("QCLOUD_LOG_LEVEL", "INFO").upper(),
+        log_format=env.text("QCLOUD_LOG_FORMAT", "json"),
+    )
     try:
-        serve(settings)
+        serve(settings or EventStoreSettings.from_env(env))
     except (StartRefused, FolderUnusable) as error:
         sys.stderr.write(f"qcloud eventstore: {error}\n")
         return 1

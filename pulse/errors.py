@@ -1,0 +1,83 @@
+"""Pulse's errors and their codes.
+
+``pulse.unauthorized`` 401 · ``pulse.bad_request`` 400 · ``pulse.too_large`` 413 ·
+``pulse.unsupported_encoding`` 415 · ``pulse.malformed_line``, ``pulse.malformed_batch`` 422 ·
+``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable`` 503
+"""
+
+from __future__ import annotations
+
+from qcloud.kernel.errors import QCloudError
+
+
+class Unauthorized(QCloudError):
+    def __init__(self, message: str) -> None:
+        super().__init__("pulse.unauthorized", 401, message)
+
+
+class BadRequest(QCloudError):
+    def __init__(self, message: str) -> None:
+        super().__init__("pulse.bad_request", 400, message)
+
+
+class TooLarge(QCloudError):
+    def __init__(self, message: str) -> None:
+        super().__init__("pulse.too_large", 413, message)
+
+
+class UnsupportedEncoding(QCloudError):
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            "pulse.unsupported_encoding",
+            415,
+            f"Content-Encoding {encoding!r} is not understood; send identity, gzip or zstd",
+        )
+
+
+class MalformedLine(QCloudError):
+    """``data["line"]``: the 1-based line of the batch."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(
+            "pulse.malformed_line",
+            422,
+            f"line {line} of the batch: {reason}. Nothing of this batch was stored",
+            line=line,
+        )
+
+
+class MalformedBatch(QCloudError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "pulse.malformed_batch", 422, f"{reason}. Nothing of this batch was stored"
+        )
+
+
+class SpoolFull(QCloudError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "pulse.spool_full",
+            503,
+            f"the spool has reached its limit of {limit} bytes: the loader or the event store is"
+            " behind or stopped. Send the batch again later",
+        )
+
+
+class SpoolFailed(QCloudError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "pulse.spool_failed",
+            503,
+            f"the batch could not be written to disk ({reason}) and was not stored."
+            " Make room or repair the disk of the spool; send the batch again later",
+        )
+
+
+class StoreUnavailable(QCloudError):
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            "pulse.store_unavailable",
+            503,
+            f"the event store at {where} does not answer. Start it (qcloud eventstore) or check"
+            " QCLOUD_EVENTSTORE_HOST and QCLOUD_EVENTSTORE_PORT",
+        )

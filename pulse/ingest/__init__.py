@@ -1,0 +1,1 @@
+"""Pulse's door for agents: check, write to the spool, sync, acknowledge."""

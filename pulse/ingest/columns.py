@@ -1,0 +1,99 @@
+"""The columns of a batch, worked out from ``wire.events``: the contract stands there alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+
+from wire.events import RequestEvent
+
+# Free text that seldom repeats gains nothing from a dictionary.
+_DISTINCT: Final = frozenset(
+    {"path", "source_ip", "destination_ip", "auth_token_mask", "auth_token_hash", "object_digest"}
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of the event and what its values must be."""
+
+    name: str
+    """In the event store."""
+    key: str
+    """On the wire."""
+    kind: str
+    """``text``, ``choice``, ``integer``, ``flag``, ``uuid`` or ``moment``."""
+    required: bool
+    default: Any = None
+    max_length: int | None = None
+    pattern: str | None = None
+    low: int | None = None
+    high: int | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def dictionary(self) -> bool:
+        """Whether the values repeat enough to be stored once each."""
+        return self.kind in {"text", "choice"} and self.name not in _DISTINCT
+
+    @property
+    def read_as(self) -> pa.DataType:
+        """What the JSON reader makes of it."""
+        return _READ_AS[self.kind]
+
+
+_READ_AS: Final = {
+    "text": pa.string(),
+    "choice": pa.string(),
+    "uuid": pa.string(),
+    "integer": pa.int64(),
+    "flag": pa.bool_(),
+    "moment": pa.timestamp("us"),
+}
+
+
+def _column(field: msgspec.inspect.Field) -> Column:
+    kind: Any = field.type
+    default = None if field.required else field.default
+    constraints: dict[str, Any] = {}
+    if isinstance(kind, msgspec.inspect.StrType):
+        name = "text"
+        constraints = {"max_length": kind.max_length, "pattern": kind.pattern}
+    elif isinstance(kind, msgspec.inspect.IntType):
+        name = "integer"
+        constraints = {"low": kind.ge, "high": kind.le}
+    elif isinstance(kind, msgspec.inspect.EnumType):
+        name = "choice"
+        constraints = {"choices": tuple(str(member.value) for member in kind.cls)}
+        default = None if default is None else str(default.value)
+    else:
+        name = _PLAIN[type(kind)]
+    return Column(field.name, field.encode_name, name, field.required, default, **constraints)
+
+
+_PLAIN: Final = {
+    msgspec.inspect.BoolType: "flag",
+    msgspec.inspect.UUIDType: "uuid",
+    msgspec.inspect.DateTimeType: "moment",
+}
+
+
+def _columns() -> tuple[Column, ...]:
+    info = msgspec.inspect.type_info(RequestEvent)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101  tells mypy, never false
+    return tuple(_column(field) for field in info.fields)
+
+
+COLUMNS: Final = _columns()
+TYPE_KEY: Final = "type"
+WIRE_SCHEMA: Final = pa.schema(
+    [pa.field(TYPE_KEY, pa.string()), *(pa.field(c.key, c.read_as) for c in COLUMNS)]
+)
+EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+"""An older timestamp is a clock that was never set."""
+PATTERNS: Final = {c.name: re.compile(c.pattern) for c in COLUMNS if c.pattern}

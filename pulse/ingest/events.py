@@ -1,0 +1,74 @@
+"""``POST /agent/v1/events``: one batch, on disk when the answer is 200."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pulse.errors import BadRequest
+from pulse.ingest.batch import Batch, parse_batch
+from pulse.ingest.body import check_announced, decompress, read_body
+from pulse.ingest.parts import JSON, Parts, endpoint
+from pulse.spool.frames import FrameHeader
+from qcloud.kernel.clock import now
+from wire.protocol import BOOT_HEADER, SEQUENCE_HEADER, EventsResponse
+
+log = structlog.get_logger(__name__)
+
+MAX_SEQUENCE: Final = 2**62
+"""Well inside what the ledger's ranges can hold."""
+
+
+class Events:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @endpoint
+    async def post(self, request: Request) -> Response:
+        identity = await self._parts.identify(request, "pulse.events.send")
+        boot_id, sequence = batch_number(request)
+        encoding = check_announced(request)
+        received_at = now()
+        async with self._parts.bodies:
+            data = await read_body(request, self._parts.settings.body_seconds)
+            batch = await self._parts.parse(
+                _parsed, data, encoding, received_at, identity.replaying
+            )
+        header = FrameHeader(
+            agent_id=identity.agent_id,
+            account_id=identity.account_id,
+            environment_id=identity.environment_id,
+            boot_id=boot_id,
+            sequence=sequence,
+            rows=batch.rows,
+            received_at=received_at,
+        )
+        await asyncio.wrap_future(self._parts.writer.append(header, memoryview(batch.payload)))
+        log.info("batch stored", agent=str(identity.agent_id), sequence=sequence, rows=batch.rows)
+        answer = EventsResponse(accepted=batch.rows, sequence=sequence)
+        return Response(msgspec.json.encode(answer), media_type=JSON)
+
+
+def batch_number(request: Request) -> tuple[UUID, int]:
+    """The batch's boot id and sequence. Raises ``BadRequest``."""
+    try:
+        boot_id = UUID(request.headers[BOOT_HEADER])
+    except (KeyError, ValueError):
+        raise BadRequest(f"{BOOT_HEADER} must be the UUID of the agent's start") from None
+    raw = request.headers.get(SEQUENCE_HEADER, "")
+    if not (len(raw) < 20 and raw.isascii() and raw.isdecimal() and 1 <= int(raw) <= MAX_SEQUENCE):
+        raise BadRequest(f"{SEQUENCE_HEADER} must be a whole number from 1 to {MAX_SEQUENCE}")
+    return boot_id, int(raw)
+
+
+def _parsed(data: bytes, encoding: str, received_at: datetime, replaying: Any) -> Batch:
+    return parse_batch(
+        decompress(data, encoding), received_at=received_at, replaying=bool(replaying)
+    )

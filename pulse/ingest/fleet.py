@@ -1,0 +1,54 @@
+"""The agents' door to the fleet, over its services and selectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import close_old_connections
+
+from fleet import selectors, services
+from fleet.errors import TokenRefused
+from fleet.selectors import AgentIdentity
+from qcloud.kernel.scope import scoped
+from wire.protocol import (
+    HeartbeatRequest,
+    HeartbeatResponse,
+    RegisterRequest,
+    RegisterResponse,
+)
+
+
+class FleetGateway:
+    """The real one. Nothing is cached: a revoked token is refused from the next call on."""
+
+    def identify(self, token: str) -> AgentIdentity | None:
+        close_old_connections()
+        return selectors.agent_by_token(token)
+
+    def register(
+        self, token: str, request: RegisterRequest, previous: str | None, ip: str, request_id: str
+    ) -> RegisterResponse:
+        """Raises ``TokenRefused``."""
+        close_old_connections()
+        registration = selectors.registration_by_token(token)
+        if registration is None:
+            raise TokenRefused
+        return services.agent_register(
+            registration=registration,
+            request=request,
+            previous_agent_token=previous,
+            ip=ip,
+            request_id=request_id,
+        )
+
+    def heartbeat(self, identity: AgentIdentity, request: HeartbeatRequest) -> HeartbeatResponse:
+        """Raises ``NotFound``."""
+        return services.agent_heartbeat(identity=identity, request=request)
+
+    def config(self, identity: AgentIdentity) -> dict[str, Any]:
+        """Raises ``NotFound``."""
+        with scoped(identity.scope):
+            return selectors.config_document(identity.environment_id)
+
+    def refused(self, token: str, action: str, ip: str, request_id: str) -> None:
+        services.token_refused(token=token, action=action, ip=ip, request_id=request_id)

@@ -1,0 +1,81 @@
+"""Frames into one block of the event store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pulse.loader.vendors import vendor_of
+from pulse.spool.frames import Frame
+
+_EXTERNAL = "egress-external"
+
+
+class Hour(NamedTuple):
+    """An hour of one environment that has new events."""
+
+    account_id: UUID
+    environment_id: UUID
+    start: datetime
+
+
+def events_of(frame: Frame) -> pa.Table:
+    """The frame's events, without copying them. Raises ``pa.ArrowInvalid``."""
+    return pa.ipc.open_stream(pa.py_buffer(frame.payload)).read_all()
+
+
+def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
+    """The rows of all frames as columns of ``requests``, one chunk a column.
+
+    A column that no event of a frame has is null there; the store fills in its default.
+    Raises ``pa.ArrowInvalid``.
+    """
+    tables = [_with_origin(frame, events_of(frame)) for frame in frames]
+    table = pa.concat_tables(tables, promote_options="default")
+    table = table.unify_dictionaries().combine_chunks()
+    table = table.append_column("load_id", _repeated(load_id, table.num_rows))
+    return table.append_column("vendor", _vendors(table))
+
+
+def hours_of(frames: Sequence[Frame]) -> set[Hour]:
+    """Every hour that the frames have events in."""
+    found = set()
+    for frame in frames:
+        hours = pc.unique(pc.floor_temporal(events_of(frame)["timestamp"], unit="hour"))
+        header = frame.header
+        found |= {Hour(header.account_id, header.environment_id, h) for h in hours.to_pylist()}
+    return found
+
+
+def _with_origin(frame: Frame, events: pa.Table) -> pa.Table:
+    header, rows = frame.header, events.num_rows
+    for name in ("account_id", "environment_id", "agent_id"):
+        events = events.append_column(name, _repeated(getattr(header, name), rows))
+    received = pa.scalar(header.received_at, pa.timestamp("ms", "UTC"))
+    return events.append_column("received_at", pa.repeat(received, rows))
+
+
+def _repeated(value: UUID, rows: int) -> Any:
+    buffers = [None, pa.py_buffer(value.bytes * rows)]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, buffers)
+
+
+def _vendors(table: pa.Table) -> Any:
+    if "host" not in table.column_names or not table.num_rows:
+        return pa.repeat(pa.scalar(""), table.num_rows)
+    hosts = table["host"].combine_chunks()
+    if not isinstance(hosts, pa.DictionaryArray):
+        hosts = pc.dictionary_encode(hosts)
+    names = pa.array([vendor_of(host) for host in hosts.dictionary.to_pylist()], pa.string())
+    external = pc.equal(_plain(table["direction"]), _EXTERNAL)
+    vendors = pc.if_else(external, pc.take(names, hosts.indices), "")
+    return pc.dictionary_encode(pc.fill_null(vendors, ""))
+
+
+def _plain(column: pa.ChunkedArray) -> Any:
+    return column.cast(pa.string())

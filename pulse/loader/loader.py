@@ -1,0 +1,194 @@
+"""The loader's steps. Each may be the last one before a kill; the next start goes on.
+
+1. *claim*: one PostgreSQL transaction takes the batch numbers and writes the pending load.
+2. *insert*: one block into the event store, on disk when the call returns.
+3. *finish*: one transaction marks the load done and the hours as touched.
+4. *remove*: the segments are unlinked.
+
+Killed before 1 commits, nothing has happened. Between 1 and 3 the pending load tells what
+to look for in the store. Between 3 and 4 the done load tells which segments are finished.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+from django.db.models import QuerySet
+
+from pulse.loader.block import Hour, block_of, hours_of
+from pulse.loader.ledger import claim
+from pulse.loader.segments import Contents, read_segments
+from pulse.models import Load, LoadState, TouchedHour
+from pulse.spool.folder import SpoolFolder
+from pulse.spool.frames import Frame
+from pulse.store.client import Store
+from pulse.store.loads import (
+    count_load,
+    delete_load,
+    hours_of_load,
+    insert_load,
+    running_loads,
+)
+from qcloud.kernel.clock import now
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.scope import unscoped
+
+log = structlog.get_logger(__name__)
+
+LOAD_BYTES: Final = 64 * 1024 * 1024
+"""About 300,000 events; a load is made of whole segments and ends with the one that fills it."""
+LOAD_SEGMENTS: Final = 500
+_WAIT_SECONDS: Final = 0.5
+
+
+class Loader:
+    """One spool's loader; the process holds the spool's ``loader`` lock."""
+
+    def __init__(self, folder: SpoolFolder, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._spool_id = folder.identity()
+
+    def recover(self) -> None:
+        """Finish what a killed loader began. Call once, before ``step``.
+
+        Raises ``StoreUnavailable``, ``OSError`` or a database error: call it again then.
+        """
+        with unscoped("loader: what a killed one left"):
+            pending = list(self._loads(LoadState.PENDING).order_by("id"))
+        for load in pending:
+            self._resume(load)
+        with unscoped("loader: what a killed one left"):
+            # Segments are removed before the next load begins: only the last can have left any.
+            last = self._loads(LoadState.DONE).order_by("-finished_at").first()
+        if last is not None:
+            self._remove([self._folder.path / name for name in last.segments])
+
+    def step(self) -> int | None:
+        """Load what waits now, up to one block; returns the rows, ``None`` if nothing waits.
+
+        Raises as ``recover`` does; call ``recover`` before the next step then.
+        """
+        paths = self._next_segments()
+        if not paths:
+            return None
+        contents = read_segments(self._folder, paths)
+        load, frames = self._claim(paths, contents)
+        if frames:
+            self._insert(load, frames, str(load.id))
+        self._finish(load, hours_of(frames))
+        self._remove(paths)
+        log.info(
+            "loaded",
+            load=str(load.id),
+            rows=load.rows,
+            batches=len(frames),
+            duplicates=load.duplicates,
+            damaged=load.damaged,
+        )
+        return load.rows
+
+    def _next_segments(self) -> list[Path]:
+        chosen: list[Path] = []
+        size = 0
+        for path in self._folder.closed_segments()[:LOAD_SEGMENTS]:
+            chosen.append(path)
+            size += path.stat().st_size
+            if size >= LOAD_BYTES:
+                break
+        return chosen
+
+    def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Frame]]:
+        with unscoped("loader: the ledger of all agents"):
+            verdicts = claim(frame.header for _, frame in contents.frames)
+            counted = [
+                pair for pair, counts in zip(contents.frames, verdicts, strict=True) if counts
+            ]
+            load = Load.objects.create(
+                id=new_id(),
+                spool_id=self._spool_id,
+                segments=[path.name for path in paths],
+                frames=[[name, frame.offset] for name, frame in counted],
+                rows=sum(frame.header.rows for _, frame in counted),
+                duplicates=len(verdicts) - len(counted),
+                damaged=contents.damaged,
+            )
+        return load, [frame for _, frame in counted]
+
+    def _insert(self, load: Load, frames: list[Frame], token: str) -> None:
+        written = insert_load(self._store, block_of(frames, load.id), token)
+        if written != load.rows:
+            self._settle(load, frames)
+
+    def _settle(self, load: Load, frames: list[Frame]) -> None:
+        """Compare the store with the load, and make them equal."""
+        self._wait_for(str(load.id))
+        found = count_load(self._store, load.id)
+        if found == load.rows:
+            return
+        log.warning("loader: a load was not whole", load=str(load.id), found=found, rows=load.rows)
+        token = str(load.id)
+        if found:
+            delete_load(self._store, load.id)
+            # The engine remembers the old token and would take the rows for a repetition.
+            token = f"{load.id}/{new_id()}"
+        insert_load(self._store, block_of(frames, load.id), token)
+        found = count_load(self._store, load.id)
+        if found != load.rows:
+            raise RuntimeError(
+                f"load {load.id} has {found} rows in the event store instead of {load.rows};"
+                " it stays pending and is tried again"
+            )
+
+    def _wait_for(self, token: str) -> None:
+        """An insert of a killed loader may still run in the engine."""
+        while any(running.startswith(token) for running in running_loads(self._store)):
+            log.info("loader: waiting for an insert under way", load=token)
+            time.sleep(_WAIT_SECONDS)
+
+    def _resume(self, load: Load) -> None:
+        paths = [self._folder.path / name for name in load.segments]
+        present = [path for path in paths if path.exists()]
+        wanted = {(name, offset) for name, offset in load.frames}
+        contents = read_segments(self._folder, present)
+        frames = [f for name, f in contents.frames if (name, f.offset) in wanted]
+        if len(frames) == len(wanted):
+            self._settle(load, frames)
+            self._finish(load, hours_of(frames))
+        elif count_load(self._store, load.id) == load.rows:
+            self._finish(load, {Hour(*row) for row in hours_of_load(self._store, load.id)})
+        else:
+            self._give_up(load, len(wanted) - len(frames))
+        self._remove(present)
+
+    def _give_up(self, load: Load, missing: int) -> None:
+        log.error(
+            "loader: frames of a load have vanished from the spool; their events are lost",
+            load=str(load.id),
+            missing=missing,
+        )
+        with unscoped("loader: a load without its segments"):
+            Load.objects.filter(id=load.id).update(state=LoadState.LOST, finished_at=now())
+
+    def _finish(self, load: Load, hours: set[Hour]) -> None:
+        with unscoped("loader: a load is done"):
+            Load.objects.filter(id=load.id).update(state=LoadState.DONE, finished_at=now())
+            TouchedHour.objects.bulk_create(
+                [_touched(hour) for hour in sorted(hours)], batch_size=1_000
+            )
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def _loads(self, state: LoadState) -> QuerySet[Load]:
+        return Load.objects.filter(spool_id=self._spool_id, state=state)
+
+
+def _touched(hour: Hour) -> TouchedHour:
+    return TouchedHour(
+        account_id=hour.account_id, environment_id=hour.environment_id, hour=hour.start
+    )

@@ -1,0 +1,146 @@
+"""Group commit: one thread writes and syncs, everybody waits for the sync that holds theirs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from pulse.errors import SpoolFailed, SpoolFull
+from pulse.spool.folder import SpoolFolder
+from pulse.spool.frames import FrameHeader, encode_frame
+from pulse.spool.segment import Buffer, Segment, recover
+
+log = structlog.get_logger(__name__)
+
+SEGMENT_BYTES: Final = 64 * 1024 * 1024
+SEGMENT_ROWS: Final = 200_000
+SEGMENT_SECONDS: Final = 1.0
+DEFAULT_LIMIT: Final = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    buffers: tuple[Buffer, Buffer]
+    rows: int
+    done: Future[None] = field(default_factory=Future)
+
+    @property
+    def size(self) -> int:
+        return len(self.buffers[0]) + len(self.buffers[1])
+
+
+class SpoolWriter:
+    """Appends frames to the spool. One a spool; holds its ``ingest`` lock."""
+
+    def __init__(self, folder: SpoolFolder, *, limit: int = DEFAULT_LIMIT) -> None:
+        """``limit``: bytes of all segments together. Raises ``SpoolInUse``, ``OSError``."""
+        self._folder = folder
+        self._limit = limit
+        self._lock = folder.lock("ingest")
+        recover(folder)
+        self._queue: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._backlog = folder.size()
+        self._segment: Segment | None = None
+        self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the loader or for the disk."""
+        return self._backlog
+
+    def append(self, header: FrameHeader, payload: memoryview) -> Future[None]:
+        """Queue one batch. The future ends when it is on disk, or with ``SpoolFailed``.
+
+        Raises ``SpoolFull``.
+        """
+        waiting = _Waiting(encode_frame(header, payload), header.rows)
+        with self._changed:
+            if self._stopping:
+                raise SpoolFailed("the ingest process is stopping")
+            if self._backlog + waiting.size > self._limit:
+                raise SpoolFull(self._limit)
+            self._backlog += waiting.size
+            self._queue.append(waiting)
+            self._changed.notify()
+        return waiting.done
+
+    def close(self) -> None:
+        """Write what waits, hand the segment to the loader, give up the lock."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        self._lock.close()
+
+    def _run(self) -> None:
+        while True:
+            batch, stopping = self._take()
+            if batch:
+                self._commit(batch)
+            if self._segment is not None and (stopping or self._is_full(self._segment)):
+                self._rotate()
+            if stopping and not batch:
+                return
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """What is queued now; waits for something, or until the open segment is due."""
+        with self._changed:
+            if not self._queue and not self._stopping:
+                self._changed.wait(None if self._segment is None else self._due_in())
+            batch = list(self._queue)
+            self._queue.clear()
+            return batch, self._stopping
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        buffers = [buffer for waiting in batch for buffer in waiting.buffers]
+        try:
+            if self._segment is None:
+                self._segment = Segment(self._folder)
+            self._segment.append(buffers, sum(waiting.rows for waiting in batch))
+        except OSError as error:
+            log.exception("spool: a write failed", batches=len(batch))
+            self._refuse(batch, SpoolFailed(error.strerror or str(error)))
+            return
+        for waiting in batch:
+            waiting.done.set_result(None)
+
+    def _refuse(self, batch: list[_Waiting], reason: SpoolFailed) -> None:
+        # The file may be in a state that we do not know: go on in another one.
+        if self._segment is not None:
+            self._rotate()
+        with self._changed:
+            self._backlog -= sum(waiting.size for waiting in batch)
+        for waiting in batch:
+            waiting.done.set_exception(reason)
+
+    def _is_full(self, segment: Segment) -> bool:
+        return segment.size >= SEGMENT_BYTES or segment.rows >= SEGMENT_ROWS or self._due_in() <= 0
+
+    def _due_in(self) -> float:
+        opened = self._segment.opened_at if self._segment else time.monotonic()
+        return max(opened + SEGMENT_SECONDS - time.monotonic(), 0.0)
+
+    def _rotate(self) -> None:
+        segment, self._segment = self._segment, None
+        try:
+            if segment is not None:
+                segment.close()
+        except OSError:
+            # It stays ``.open`` with every frame in it; the next start closes it.
+            log.exception("spool: a segment could not be closed")
+        self._recount()
+
+    def _recount(self) -> None:
+        """What the loader has removed since the last time no longer counts."""
+        with self._changed:
+            queued = sum(waiting.size for waiting in self._queue)
+            self._backlog = self._folder.size() + queued

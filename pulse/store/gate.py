@@ -1,0 +1,62 @@
+"""The one way to ask about events: the tenant's filter is set here, never by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from clickhouse_connect.driver.query import QueryResult
+
+from pulse.store.client import Store, default_store, unavailable
+from qcloud.kernel.scope import Scope, Tier
+
+TENANT_TABLES: Final = ("requests",)
+"""Every table with rows of tenants; a test compares it with the tables that exist."""
+
+_NOTHING: Final = "0"
+
+
+def ask(
+    scope: Scope, sql: str, parameters: Mapping[str, Any], *, store: Store | None = None
+) -> Sequence[Sequence[Any]]:
+    """The rows of ``sql`` as this account may see them.
+
+    A customer sees its own rows. A reseller and the cloud see none: they read sums from
+    metering. ``parameters`` fill ``{name:Type}`` in the statement and are never part of its
+    text. Raises ``StoreUnavailable``.
+    """
+    chosen = store or default_store()
+    settings = {"additional_table_filters": _filters(chosen, _condition(scope)), "readonly": 1}
+    return _rows(chosen, sql, parameters, settings)
+
+
+def ask_as_system(
+    reason: str, sql: str, parameters: Mapping[str, Any], *, store: Store | None = None
+) -> Sequence[Sequence[Any]]:
+    """The rows of ``sql`` over all tenants: for metering, loading and checks.
+
+    ``reason`` stands in the engine's log. Raises ``StoreUnavailable``.
+    """
+    settings = {"log_comment": reason, "readonly": 1}
+    return _rows(store or default_store(), sql, parameters, settings)
+
+
+def _rows(
+    store: Store, sql: str, parameters: Mapping[str, Any], settings: dict[str, Any]
+) -> Sequence[Sequence[Any]]:
+    client = store.client()
+    with unavailable(store.settings):
+        result: QueryResult = client.query(sql, parameters=dict(parameters), settings=settings)
+    return result.result_rows
+
+
+def _condition(scope: Scope) -> str:
+    if scope.tier is not Tier.CUSTOMER:
+        return _NOTHING
+    return f"account_id = toUUID('{scope.account_id}')"
+
+
+def _filters(store: Store, condition: str) -> str:
+    quoted = condition.replace("'", "\\'")
+    pairs = (f"'{store.settings.database}.{table}': '{quoted}'" for table in TENANT_TABLES)
+    return "{" + ", ".join(pairs) + "}"

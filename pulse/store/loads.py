@@ -1,0 +1,84 @@
+"""Writing events: one load is one block, found again by its ``load_id``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import pyarrow as pa
+
+from pulse.store.client import Store, unavailable
+from pulse.store.gate import ask_as_system
+
+# One block an INSERT, whatever its size: the engine must not cut a load into several parts.
+_ONE_BLOCK: Final = {
+    "max_insert_block_size": 10_000_000,
+    "min_insert_block_size_rows": 10_000_000,
+    "min_insert_block_size_bytes": 0,
+    "max_insert_threads": 1,
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "insert_deduplicate": 1,
+    # An address that is not one is stored as ``::``.
+    "input_format_ipv6_default_on_conversion_error": 1,
+}
+
+
+def insert_load(store: Store, table: pa.Table, token: str) -> int:
+    """Write the rows as one block; returns how many the engine says it wrote.
+
+    When it returns, they are on disk. The same ``token`` again writes nothing. Column names
+    are those of ``requests``; columns that are missing take their defaults. Raises
+    ``StoreUnavailable`` (the insert may or may not have happened) or ``ClickHouseError``.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    client = store.client()
+    with unavailable(store.settings):
+        summary = client.raw_insert(
+            "requests",
+            column_names=table.column_names,
+            insert_block=sink.getvalue().to_pybytes(),
+            fmt="ArrowStream",
+            settings={**_ONE_BLOCK, "insert_deduplication_token": token},
+        )
+    return int(summary.written_rows)
+
+
+def count_load(store: Store, load_id: UUID) -> int:
+    """Rows of this load that are in the store."""
+    sql = "SELECT count() FROM requests WHERE load_id = {load:UUID}"
+    return int(ask_as_system("loader: verify", sql, {"load": load_id}, store=store)[0][0])
+
+
+def hours_of_load(store: Store, load_id: UUID) -> list[tuple[UUID, UUID, datetime]]:
+    """Account, environment and hour of every hour that this load has events in."""
+    sql = (
+        "SELECT DISTINCT account_id, environment_id, toStartOfHour(timestamp) FROM requests"
+        " WHERE load_id = {load:UUID}"
+    )
+    rows = ask_as_system("loader: hours of a load", sql, {"load": load_id}, store=store)
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def delete_load(store: Store, load_id: UUID) -> None:
+    """Remove what a broken insert left; returns when it is gone."""
+    with unavailable(store.settings):
+        store.client().command(
+            "ALTER TABLE requests DELETE WHERE load_id = {load:UUID}",
+            parameters={"load": load_id},
+            settings={"mutations_sync": 2},
+        )
+
+
+def running_loads(store: Store) -> set[str]:
+    """Tokens of inserts that the engine works on now, perhaps for a loader that is dead."""
+    sql = (
+        "SELECT Settings['insert_deduplication_token'] AS token FROM system.processes"
+        " WHERE token != ''"
+    )
+    parameters: dict[str, Any] = {}
+    rows = ask_as_system("loader: inserts under way", sql, parameters, store=store)
+    return {str(row[0]) for row in rows}
