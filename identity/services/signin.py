@@ -131,6 +131,8 @@ def _reached(request: HttpRequest, kind: str, value: str, rate: str, *, count: b
         rate=rate,
         increment=count,
     )
+    if usage is None:  # RATELIMIT_ENABLE is off
+        return False
     before = usage["count"] - (1 if count and usage["limit"] else 0)
     return bool(before >= usage["limit"])
 
