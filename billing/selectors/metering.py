@@ -37,7 +37,7 @@ def metered_hours(scope: Scope, period: Period) -> Iterator[HourRow]:
             requests_ingress=row.requests_ingress,
             requests_egress_internal=row.requests_egress_internal,
             requests_egress_external=row.requests_egress_external,
-            bytes_sent=row.bytes_sent,
-            bytes_received=row.bytes_received,
+            bytes_sent=int(row.bytes_sent),
+            bytes_received=int(row.bytes_received),
         )
         yield HourRow(Source(row.account_id, row.environment_id), row.hour, counts)

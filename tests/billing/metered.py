@@ -58,4 +58,5 @@ def _row(
         requests_egress_external=requests,
         bytes_sent=sent,
         bytes_received=0,
+        counted_at=hour,
     )
