@@ -119,15 +119,15 @@ def _beat(_parsed: argparse.Namespace) -> int:
 
 def _loader(_parsed: argparse.Namespace) -> int:
     _setup_django()
-    from pulse.loader import main as loader
+    from pulse.loader.main import main as loader
 
-    return loader.main()
+    return loader()
 
 
 def _eventstore(_parsed: argparse.Namespace) -> int:
-    from pulse.eventstore import main as eventstore
+    from pulse.eventstore.main import main as eventstore
 
-    return eventstore.main()
+    return eventstore()
 
 
 def _migrate(_parsed: argparse.Namespace) -> int:
