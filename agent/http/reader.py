@@ -157,8 +157,7 @@ class Reader:
         elif state == CHUNK_DATA:
             self._gap_in_chunk(missing, now)
         elif state == HEAD:
-            self._gap_in_head(now)
-            self.size += missing
+            self._gap_in_head(missing, now)
         elif state < LOST:
             self.size += missing
             self._lose_in_chunks()
@@ -219,9 +218,9 @@ class Reader:
             return end + left
         return end
 
-    def _accept(self, head: bytes, now: int) -> None:
+    def _accept(self, head: bytes, now: int, *, unseen: int = 0) -> None:
         self._synced = True
-        self.size = self._head_size = len(head)
+        self.size = self._head_size = len(head) + unseen
         self._cut = False
         framing, self._left = self._handler.head(head, self._began)
         if framing:
@@ -371,7 +370,7 @@ class Reader:
         else:
             self._lose_in_chunks()
 
-    def _gap_in_head(self, now: int) -> None:
+    def _gap_in_head(self, missing: int, now: int) -> None:
         """Of a head that was cut, the lines that are whole still tell what was asked."""
         held = bytes(self._held)
         self._drop_held()
@@ -380,7 +379,7 @@ class Reader:
             self.state = LOST
             self._began = 0
             return
-        self._accept(held[: last + 1] + b"\r\n", now)
+        self._accept(held[: last + 1] + b"\r\n", now, unseen=missing)
         if self.state == HEAD:
             self.state = LOST
         elif self.state < LOST:

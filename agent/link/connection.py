@@ -71,7 +71,7 @@ class ConnectionLink:
         self.responses.close(now)
         self.flush(now)
         if self.early is not None:
-            self.context.odd("response-without-request")
+            self.context.discard(self.early)
             self.early = None
 
     def flush(self, now: int) -> None:
@@ -109,7 +109,7 @@ class ConnectionLink:
             return None
         if began - early.response_began <= REORDERED_NS:
             return early
-        self.context.odd("response-without-request")
+        self.context.discard(early)
         if self.answering is early:
             self.answering = None
             if self.responses.body_untouched:
@@ -270,7 +270,7 @@ class ResponseSide:
         if link.pending:
             return link.pending[0]
         if link.early is not None and link.early.answered:
-            self.odd("response-without-request")
+            link.context.discard(link.early)
             link.early = None
         if link.early is None:
             link.early = Exchange()

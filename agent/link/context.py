@@ -43,6 +43,13 @@ class LinkContext:
         exchange.cost = 0
         self._deliver(link, exchange)
 
+    def discard(self, exchange: Exchange) -> None:
+        """A response that answers no request that was seen."""
+        self.odd("response-without-request")
+        exchange.done = True
+        self.budget.give(exchange.cost)
+        exchange.cost = 0
+
     def keep_request(self, exchange: Exchange, head: bytes) -> None:
         """Charge a new exchange, and keep its head if payloads are kept."""
         cost = OVERHEAD + _PATH_COSTS * len(exchange.path)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import zstandard
@@ -54,7 +54,7 @@ class Platform:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> Platform:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -186,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             assert self.close_connection
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Tests read what came from ``received``."""
 
 
