@@ -58,7 +58,8 @@ class Sender:
         """
         self._draining.set()
         self._spool.wake()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
         self._stop.set()
         return self._spool.waiting[0] == 0
 

@@ -140,7 +140,8 @@ def test_broken_chunks_truncate(bad: bytes) -> None:
 
 def test_other_protocols_make_no_events() -> None:
     for bytes_ in (b"SSH-2.0-OpenSSH_9.2\r\n", b"\x16\x03\x01\x02\x00\x01", b"EHLO mail\r\n\r\n",
-                   b"*1\r\n$4\r\nPING\r\n", b"J\0\0\0\x0a8.0.33\0", b"get key\r\n\r\n"):  # fmt: skip
+                   b"*1\r\n$4\r\nPING\r\n", b"J\0\0\0\x0a8.0.33\0",
+                   b"get key\r\n\r\n"):  # fmt: skip
         listener = Listener()
         assert listener.play([(ASK, bytes_), (ANSWER, bytes_), (ASK, bytes_ * 3)]) == []
 
