@@ -17,6 +17,8 @@ enum kind {
 enum flow {
 	FLOW_RECEIVED = 0,
 	FLOW_SENT = 1,
+	/* A handshake carries no bytes of interest; it tells which socket an SSL object has. */
+	FLOW_NONE = 2,
 };
 
 enum role {
@@ -108,12 +110,15 @@ struct endpoint {
 	__u64 inode;
 };
 
-/* A TLS call that a thread is in. */
+/* A TLS call that a thread is in, and what of it outlives the call. */
 struct call {
 	__u64 ssl;
 	__u64 buffer;
 	__u64 length_out;
+	/* Socket of a system call inside this call. */
 	struct endpoint at;
+	/* Socket that the thread last received TLS records from, outside of any TLS call. */
+	struct endpoint last;
 	__u8 active;
 	__u8 flow;
 	/* The socket carried TLS records inside this call. */

@@ -85,9 +85,10 @@ static __always_inline bool wanted_connection(const struct endpoint *at, __u32 t
 	__u8 role;
 
 	if (known && known->inode == at->inode)
-		return known->tls == tls;
+		return known->tls == tls && !pid_excluded(tgid);
 	role = http_role(buffer, length, flow);
-	if (role == ROLE_UNKNOWN)
+	/* Processes are asked last: nearly all bytes on sockets are nobody's HTTP. */
+	if (role == ROLE_UNKNOWN || pid_excluded(tgid))
 		return false;
 	return open_connection((__u64)at->sk, at->inode, tgid, role, tls);
 }

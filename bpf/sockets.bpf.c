@@ -37,14 +37,12 @@ struct transfer {
 #if defined(__TARGET_ARCH_x86)
 static __always_inline long call_number(struct pt_regs *regs)
 {
-	if (BPF_CORE_READ(regs, cs) != USER_CODE_64)
-		return -1;
-	return BPF_CORE_READ(regs, orig_ax);
+	return regs->cs == USER_CODE_64 ? (long)regs->orig_ax : -1;
 }
 #else
 static __always_inline long call_number(struct pt_regs *regs)
 {
-	return BPF_CORE_READ(regs, syscallno);
+	return regs->syscallno;
 }
 #endif
 
@@ -86,9 +84,9 @@ static __always_inline __u8 flow_of(long number)
 static __always_inline __u32 message_flags(struct pt_regs *regs, long number)
 {
 	if (number == __NR_recvfrom)
-		return PT_REGS_PARM4_CORE_SYSCALL(regs);
+		return PT_REGS_PARM4_SYSCALL(regs);
 	if (number == __NR_recvmsg)
-		return PT_REGS_PARM3_CORE_SYSCALL(regs);
+		return PT_REGS_PARM3_SYSCALL(regs);
 	return 0;
 }
 
@@ -179,8 +177,8 @@ static __always_inline void fill_buffers(struct transfer *transfer, struct pt_re
 {
 	struct msghdr message = {};
 
-	transfer->base = PT_REGS_PARM2_CORE_SYSCALL(regs);
-	transfer->vectors = PT_REGS_PARM3_CORE_SYSCALL(regs);
+	transfer->base = PT_REGS_PARM2_SYSCALL(regs);
+	transfer->vectors = PT_REGS_PARM3_SYSCALL(regs);
 	/* The kernel threw the bytes away and only counted them. */
 	if (flags & MSG_TRUNC)
 		transfer->shape = SHAPE_UNSEEN;
@@ -203,13 +201,18 @@ static __always_inline void transferred(struct pt_regs *regs, long number, __u8 
 
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
-	if (!find_endpoint(PT_REGS_PARM1_CORE_SYSCALL(regs), &transfer.at))
+	if (!find_endpoint(PT_REGS_PARM1_SYSCALL(regs), &transfer.at))
 		return;
 	fill_buffers(&transfer, regs, flags);
 	call = bpf_map_lookup_elem(&calls, &thread);
-	if (call && call->active)
+	if (call && call->active) {
 		name_socket(call, &transfer);
-	else if (settings.plain_http && !pid_excluded(transfer.tgid))
+		return;
+	}
+	if (call && transfer.flow == FLOW_RECEIVED &&
+	    is_tls_record(transfer.base, transfer.length))
+		call->last = transfer.at;
+	else if (settings.plain_http)
 		send_plain(&transfer);
 }
 
@@ -220,7 +223,7 @@ static __always_inline void transferred(struct pt_regs *regs, long number, __u8 
 /* A file mapped as code whose name says that it is a TLS library, seen for the first time. */
 static __always_inline void mapped(struct pt_regs *regs, __u64 address)
 {
-	struct file *file = file_of(PT_REGS_PARM5_CORE_SYSCALL(regs));
+	struct file *file = file_of(PT_REGS_PARM5_SYSCALL(regs));
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct library_key key = {.inode_address = (__u64)inode};
 	struct library *library;
@@ -244,11 +247,10 @@ static __always_inline void mapped(struct pt_regs *regs, __u64 address)
 	bpf_ringbuf_submit(library, BPF_RB_FORCE_WAKEUP);
 }
 
-SEC("raw_tp/sys_exit")
-int system_call(struct bpf_raw_tracepoint_args *ctx)
+/* With types (tp_btf) registers and task are read in place, without a helper call for each. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(system_call, struct pt_regs *regs, long result)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
-	long result = ctx->args[1];
 	long number;
 	__u8 shape;
 
@@ -258,7 +260,7 @@ int system_call(struct bpf_raw_tracepoint_args *ctx)
 	shape = shape_of(number);
 	if (shape != SHAPE_NONE)
 		transferred(regs, number, shape, result);
-	else if (number == __NR_mmap && PT_REGS_PARM3_CORE_SYSCALL(regs) & PROT_EXEC)
+	else if (number == __NR_mmap && PT_REGS_PARM3_SYSCALL(regs) & PROT_EXEC)
 		mapped(regs, result);
 	return 0;
 }

@@ -25,7 +25,7 @@ def explain(error: Exception) -> list[Finding]:
         Finding(
             "eBPF",
             f"the kernel refused the programs: {error}",
-            "Check that this kernel is 5.8 or later and that no security module forbids bpf(2).",
+            "Check that this kernel is 5.11 or later and that no security module forbids bpf(2).",
         )
     ]
 

@@ -42,10 +42,10 @@ def user_name(uid: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _container(cgroup: str, pid: int, exe: str) -> str:
+def _container(cgroup: str, pid: int, _exe: str) -> str:
     """From the innermost group's name, else from the whole path while the process lives.
 
-    ``exe`` only tells apart processes that got the same number one after the other.
+    ``_exe`` only tells apart processes that got the same number one after the other.
     """
     return container_in(cgroup) or container_in(_cgroup_paths(pid))
 

@@ -19,21 +19,22 @@ from agent.capture.layout import (
     KIND_LIBRARY,
     KIND_OPEN,
     PID_KEY,
-    RECORD,
+    RECORD_IN_RING,
+    Opened,
     unpack_library,
     unpack_opened,
 )
 from agent.capture.libbpf import cpus
 from agent.capture.libraries import Libraries
 from agent.capture.programs import Programs
-from agent.capture.ring import Ring
+from agent.capture.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH, Ring
 from agent.capture.settings import CaptureSettings
 from agent.capture.source import Chunk, Connection, Flow, Kind
 from wire.protocol import ProbeState
 
 _FLOWS = (Flow.RECEIVED, Flow.SENT)
-_DRAIN_LIMIT = 8192
-"""Records fetched at once; bounds the memory of one batch."""
+_BYTES_AT = RECORD_IN_RING.size
+"""Where a chunk's bytes begin after its place in the ring."""
 
 
 class KernelSource:
@@ -114,48 +115,69 @@ class KernelSource:
                 return chunks
 
     def _drain(self) -> list[Chunk]:
+        """What waits in the ring.
+
+        The one loop that runs for every chunk: no calls that can be spared, names bound once.
+        """
         chunks: list[Chunk] = []
-        append, data, keys, unpack = chunks.append, self._ring.data, self._keys, RECORD.unpack_from
-        make, received, sent = tuple.__new__, *_FLOWS
-        size, kind_data = RECORD.size, Kind.DATA
-        for offset, length in self._ring.records(_DRAIN_LIMIT):
-            identity, moment, total, captured, kind, flow = unpack(data, offset)
-            if kind != KIND_DATA:
-                self._other(kind, identity, moment, offset, length, chunks)
-                continue
-            key = keys.get(identity)
-            if key is None:
-                self._unknown += 1
-                continue
-            start = offset + size
-            body = bytes(data[start : start + captured])
-            way = sent if flow else received
-            append(make(Chunk, (kind_data, key, way, moment, total, body)))
+        ring, keys, append = self._ring, self._keys, chunks.append
+        data, base, mask = ring.data, ring.offset, ring.mask
+        unpack, make = RECORD_IN_RING.unpack_from, tuple.__new__
+        kind_data, (received, sent) = Kind.DATA, _FLOWS
+        position, end = ring.span()
+        try:
+            while position < end:
+                start = base + (position & mask)
+                word, identity, moment, total, captured, kind, flow = unpack(data, start)
+                if word & BUSY:
+                    break
+                size = word & LENGTH
+                position += (size + HEADER_SIZE + 7) & ~7
+                if kind != KIND_DATA or word & DISCARDED:
+                    if not word & DISCARDED:
+                        record = data[start + HEADER_SIZE : start + HEADER_SIZE + size]
+                        self._told(kind, identity, moment, record, chunks)
+                    continue
+                key = keys.get(identity)
+                if key is None:
+                    self._unknown += 1
+                    continue
+                start += _BYTES_AT
+                body = data[start : start + captured]
+                way = sent if flow else received
+                append(make(Chunk, (kind_data, key, way, moment, total, body)))
+        finally:
+            ring.release(position)
         return chunks
 
-    def _other(
-        self, kind: int, identity: int, moment: int, offset: int, length: int, chunks: list[Chunk]
+    def _told(
+        self, kind: int, identity: int, moment: int, record: bytes, chunks: list[Chunk]
     ) -> None:
+        """Records that are no bytes of a connection."""
+        ended: int | None = None
         if kind == KIND_OPEN:
-            self._opened(identity, self._ring.data[offset : offset + length])
+            ended = self._opened(identity, unpack_opened(record))
         elif kind == KIND_CLOSE:
-            key = self._keys.pop(identity, None)
-            if key is not None:
-                chunks.append(Chunk(Kind.CLOSE, key, Flow.RECEIVED, moment, 0, b""))
+            ended = self._keys.pop(identity, None)
         elif kind == KIND_LIBRARY and self._libraries is not None:
-            record = self._ring.data[offset : offset + length]
             self._libraries.attach_mapped(unpack_library(record))
+        if ended is not None:
+            chunks.append(Chunk(Kind.CLOSE, ended, Flow.RECEIVED, moment, 0, b""))
 
-    def _opened(self, identity: int, record: memoryview) -> None:
-        opened = unpack_opened(record)
+    def _opened(self, identity: int, opened: Opened) -> int | None:
+        """Returns the key of a living connection that had to make room."""
         if identity in self._keys:
-            return
+            return None
         self._serial += 1
         self._keys[identity] = self._serial
         facts = connection_of(self._serial, opened)
         self._facts[self._serial] = (facts, identity, opened.socket)
-        if len(self._facts) > self._limit:
-            self.forget(next(iter(self._facts)))
+        if len(self._facts) <= self._limit:
+            return None
+        oldest = next(iter(self._facts))
+        alive = self._keys.get(self._facts[oldest][1]) == oldest
+        self.forget(oldest)
+        return oldest if alive else None
 
     def connection(self, key: int) -> Connection | None:
         found = self._facts.get(key)

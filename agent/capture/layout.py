@@ -6,6 +6,7 @@ import ipaddress
 import struct
 from typing import NamedTuple
 
+from agent.capture.ring import HEADER
 from agent.capture.settings import CaptureSettings
 
 KIND_DATA, KIND_CLOSE, KIND_OPEN, KIND_LIBRARY = 1, 2, 3, 4
@@ -13,6 +14,8 @@ KIND_DATA, KIND_CLOSE, KIND_OPEN, KIND_LIBRARY = 1, 2, 3, 4
 DROP_REASONS = ("ring_full", "no_socket", "no_memory", "unreadable")
 
 RECORD = struct.Struct("=QQIIBB6x")
+RECORD_IN_RING = struct.Struct(HEADER + RECORD.format[1:])
+"""Word of the ring's header, then the fields of ``struct record``."""
 _OPENED = struct.Struct("=QIIIHHHBBI16s16s16s128s640s")
 _LIBRARY = struct.Struct("=QQQI4x")
 LIBRARY_KEY = struct.Struct("=QQ")
@@ -54,7 +57,7 @@ class Library(NamedTuple):
     tgid: int
 
 
-def unpack_opened(data: memoryview) -> Opened:
+def unpack_opened(data: bytes) -> Opened:
     socket, tgid, uid, netns, family, local_port, remote_port, role, tls, used, *texts = (
         _OPENED.unpack_from(data, RECORD.size)
     )
@@ -76,7 +79,7 @@ def unpack_opened(data: memoryview) -> Opened:
     )
 
 
-def unpack_library(data: memoryview) -> Library:
+def unpack_library(data: bytes) -> Library:
     return Library(*_LIBRARY.unpack_from(data, RECORD.size))
 
 

@@ -29,7 +29,8 @@ class Probe(NamedTuple):
     offset: int
 
 
-_NAMES = ("SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex")
+_HANDSHAKE = "SSL_do_handshake"
+_NAMES = ("SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex", _HANDSHAKE)
 
 
 def probes_of(elf: ElfFile) -> list[Probe]:
@@ -38,6 +39,8 @@ def probes_of(elf: ElfFile) -> list[Probe]:
     found: list[Probe] = []
     for verb in ("read", "write"):
         found += _probes_of_pair(elf, verb, functions)
+    if found and _HANDSHAKE in functions:
+        found.append(Probe("tls_handshake", functions[_HANDSHAKE].offset))
     return found
 
 

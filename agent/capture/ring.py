@@ -9,13 +9,13 @@ from __future__ import annotations
 import mmap
 import select
 import struct
-from collections.abc import Iterator
 
-_HEADER = struct.Struct("=I4x")
-_HEADER_SIZE = 8
-_BUSY = 1 << 31
-_DISCARDED = 1 << 30
-_LENGTH = _DISCARDED - 1
+HEADER = "=I4x"
+"""Before each record; a ``struct`` format, so that header and record are unpacked in one go."""
+HEADER_SIZE = struct.calcsize(HEADER)
+BUSY = 1 << 31
+DISCARDED = 1 << 30
+LENGTH = DISCARDED - 1
 _PAGE = mmap.PAGESIZE
 
 
@@ -25,15 +25,21 @@ def ring_size(wanted: int) -> int:
 
 
 class Ring:
-    """The consumer's side of one ring buffer of ``size`` data bytes."""
+    """The consumer's side of one ring buffer of ``size`` data bytes.
+
+    Positions count bytes since the start and never wrap; ``data[offset + position & mask]`` is
+    what a position points at.
+    """
 
     def __init__(self, fd: int, size: int) -> None:
-        self._mask = size - 1
+        self.mask = size - 1
         self._own = mmap.mmap(fd, _PAGE)
-        self._shared = mmap.mmap(fd, _PAGE + 2 * size, prot=mmap.PROT_READ, offset=_PAGE)
+        self.data = mmap.mmap(fd, _PAGE + 2 * size, prot=mmap.PROT_READ, offset=_PAGE)
+        """One page of the producer, then the records; a slice is a copy."""
+        self.offset = _PAGE
+        # Whole words: a position must never be read or written in halves.
         self._consumer = memoryview(self._own).cast("Q")
-        self._producer = memoryview(self._shared)[:8].cast("Q")
-        self.data = memoryview(self._shared)[_PAGE:]
+        self._producer = memoryview(self.data)[:8].cast("Q")
         self._epoll = select.epoll(1)
         # Edge-triggered: data at hand must not wake us, only the kernel's explicit call.
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
@@ -42,31 +48,17 @@ class Ring:
         """Until the kernel calls (much waits, or it is urgent), at most ``seconds``."""
         return bool(self._epoll.poll(seconds))
 
-    def records(self, limit: int) -> Iterator[tuple[int, int]]:
-        """(offset in ``data``, length) of at most ``limit`` records, oldest first.
+    def span(self) -> tuple[int, int]:
+        """Positions of the oldest record and of the end of the newest."""
+        return self._consumer[0], self._producer[0]
 
-        A record may be overwritten as soon as the next one is asked for.
-        """
-        position = self._consumer[0]
-        data, mask, header = self.data, self._mask, _HEADER.unpack_from
-        try:
-            for _ in range(limit):
-                if position >= self._producer[0]:
-                    return
-                offset = position & mask
-                (word,) = header(data, offset)
-                if word & _BUSY:
-                    return
-                if not word & _DISCARDED:
-                    yield offset + _HEADER_SIZE, word & _LENGTH
-                position += ((word & _LENGTH) + _HEADER_SIZE + 7) & ~7
-                self._consumer[0] = position
-        finally:
-            self._consumer[0] = position
+    def release(self, position: int) -> None:
+        """Give the kernel back everything before ``position``."""
+        self._consumer[0] = position
 
     def close(self) -> None:
         self._epoll.close()
-        for view in (self._consumer, self._producer, self.data):
-            view.release()
+        self._consumer.release()
+        self._producer.release()
         self._own.close()
-        self._shared.close()
+        self.data.close()

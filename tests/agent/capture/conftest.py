@@ -63,6 +63,14 @@ class Recorder:
             and (marker in self.stream(key, Flow.SENT) or marker in self.stream(key, Flow.RECEIVED))
         ]
 
+    def keys_at(self, port: int) -> set[int]:
+        """Connections with that port at either end; others on this host may talk as well."""
+        return {
+            key
+            for key, facts in self.facts.items()
+            if port in (facts.local_port, facts.remote_port)
+        }
+
     def key_with(self, marker: bytes, role: Role) -> int:
         keys = self.keys_with(marker, role)
         assert len(keys) == 1, (marker, role, keys)

@@ -82,7 +82,7 @@ def test_without_tls_plain_http_is_captured(
 def test_without_sockets_nobody_can_name_a_connection(
     record: Record, refuse: Callable[[str, str, str], Path]
 ) -> None:
-    recorder = record(build_dir=refuse("sockets", "raw_tp/sys_exit", "system_call"))
+    recorder = record(build_dir=refuse("sockets", "tp_btf/sys_exit", "system_call"))
     assert families(recorder)["socket"] is False
     assert families(recorder)["openssl"] is False
     assert families(recorder)["lifecycle"] is True

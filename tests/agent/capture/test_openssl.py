@@ -114,6 +114,41 @@ def test_openssl_s_own_server_and_client(
     assert recorder.stream(server, Flow.SENT).startswith(b"HTTP/1.0 200 ok\r\n")
 
 
+_ASYNC = """
+import asyncio, ssl
+async def one(port, name):
+    context = ssl._create_unverified_context()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    for turn in range(5):
+        writer.write(f"GET /{name}-{turn}. HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode())
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        await reader.readexactly(len(f"answer to /{name}-{turn}."))
+    writer.close()
+async def main(port):
+    await asyncio.gather(*(one(port, f"task{number}") for number in range(4)))
+"""
+
+
+def test_a_program_that_moves_the_ciphertext_itself(
+    record: Record, puppet: Puppets, https_port: int
+) -> None:
+    """Python's asyncio: OpenSSL never sees the socket, and connections take turns."""
+    client = puppet()
+    client.do(_ASYNC)
+    recorder = record()
+    client.do(f"asyncio.run(main({https_port}))")
+    for task in range(4):
+        key = recorder.wait_for(b"answer to /task%d-4." % task, Role.CLIENT)
+        requests = recorder.stream(key, Flow.SENT).split(b"GET ")[1:]
+        assert [request.split()[0] for request in requests] == [
+            b"/task%d-%d." % (task, turn) for turn in range(5)
+        ]
+        server = recorder.key_with(b"/task%d-0." % task, Role.SERVER)
+        assert recorder.facts[server].remote_port == recorder.facts[key].local_port
+        assert recorder.stream(key, Flow.RECEIVED) == recorder.stream(server, Flow.SENT)
+    assert recorder.source.lost()["no_socket"] == 0
+
+
 def test_a_large_answer_over_tls(record: Record, https_port: int) -> None:
     recorder = record()
     url = f"https://127.0.0.1:{https_port}/big/700000/tls"
@@ -156,9 +191,9 @@ def test_a_library_file_deleted_before_the_agent_came(
 def test_debian_s_libssl_is_probed_at_its_cheap_instructions(puppet: Puppets) -> None:
     elf = ElfFile(str(system_libssl(puppet)))
     probes = probes_of(elf)
-    codes = [elf.data[probe.offset] for probe in probes]
+    codes = [elf.data[probe.offset] for probe in probes[:2]]
     elf.close()
-    assert [probe.program for probe in probes] == ["tls_read_ex", "tls_write_ex"]
+    assert [probe.program for probe in probes] == ["tls_read_ex", "tls_write_ex", "tls_handshake"]
     assert all(code == 0x41 or 0x50 <= code <= 0x57 for code in codes)
 
 

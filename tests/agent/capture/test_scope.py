@@ -94,7 +94,9 @@ def test_processes_left_out_by_the_settings(record: Record, https_port: int) -> 
     pid = int(
         subprocess.run(
             ["ss", "-Htlnp", f"sport = :{https_port}"], check=True, capture_output=True, text=True
-        ).stdout.split("pid=")[1].split(",")[0]
+        )
+        .stdout.split("pid=")[1]
+        .split(",")[0]
     )
     recorder = record(excluded_pids=frozenset({pid}))
     url = f"https://127.0.0.1:{https_port}/half"
@@ -128,4 +130,3 @@ def test_plain_http_can_be_switched_off(record: Record, http_port: int, https_po
     states = {state.family: state for state in recorder.source.probes()}
     assert not states["socket"].active
     assert states["openssl"].active
-
