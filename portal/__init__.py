@@ -1,0 +1,1 @@
+"""The HTML door: pages for customers, resellers and the cloud administrators."""

@@ -1,0 +1,93 @@
+"""Where the reader is: portal, account, rights; what every template knows as ``here``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from identity.selectors import AccountInfo, MembershipInfo, memberships_of
+from portal.nav import MENUS, Group, Item
+from portal.sessions import PREFIX_OF, portal_of
+from qcloud.kernel.permissions import Actor, Permission
+from qcloud.kernel.scope import Scope, Tier
+
+PORTAL_NAMES = {"c": "Customer", "r": "Reseller", "admin": "Cloud administration"}
+
+
+@dataclass(frozen=True)
+class MenuLink:
+    item: Item
+    href: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Here:
+    portal: str
+    account: AccountInfo
+    actor: Actor
+    path: str
+    user_id: UUID
+
+    @classmethod
+    def of(cls, request: HttpRequest, account: AccountInfo, actor: Actor) -> Here:
+        return cls(portal_of(request.path), account, actor, request.path, request.user.id)  # type: ignore[arg-type,union-attr]
+
+    @property
+    def scope(self) -> Scope:
+        return self.account.scope
+
+    @property
+    def portal_name(self) -> str:
+        return PORTAL_NAMES[self.portal]
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.actor.suspended
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.actor.permissions
+
+    def may_write(self, permission: Permission) -> bool:
+        return self.may(permission) and not self.actor.suspended
+
+    def url(self, name: str, *args: Any) -> str:
+        """The address of a page of this portal and account."""
+        own = () if self.portal == "admin" else (self.account.slug,)
+        return reverse(f"{self.portal}:{name}", args=(*own, *args))
+
+    @cached_property
+    def home(self) -> str:
+        return self.url("overview")
+
+    @cached_property
+    def menu(self) -> list[tuple[Group, list[MenuLink]]]:
+        """Groups with the pages that the reader's role opens."""
+        groups = []
+        for group in MENUS[self.portal]:
+            links = [self._link(item) for item in group.items if self.may(item.permission)]
+            if links:
+                groups.append((group, links))
+        return groups
+
+    def _link(self, item: Item) -> MenuLink:
+        href = self.url(item.name)
+        exact = href == self.home
+        is_current = self.path == href if exact else self.path.startswith(href)
+        return MenuLink(item, href, is_current)
+
+    @cached_property
+    def memberships(self) -> list[MembershipInfo]:
+        return memberships_of(self.user_id)
+
+
+def home_of(account: AccountInfo) -> str:
+    """Where an account's own pages begin."""
+    prefix = PREFIX_OF[account.tier]
+    args = () if account.tier is Tier.CLOUD else (account.slug,)
+    return reverse(f"{prefix}:overview", args=args)

@@ -1,0 +1,107 @@
+"""The filter of traffic pages as it stands in an address, and its facets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from fleet.selectors import EnvironmentInfo
+from portal.kit.ranges import TimeRange
+from portal.kit.urls import hidden_fields, with_query
+from pulse.analytics import TrafficFilter
+
+DIRECTIONS: Final = (
+    ("ingress", "received"),
+    ("egress-internal", "to internal"),
+    ("egress-external", "to third parties"),
+)
+STATUSES: Final = (
+    ("2xx", "2xx success"),
+    ("3xx", "3xx redirect"),
+    ("4xx", "4xx client error"),
+    ("5xx", "5xx server error"),
+    ("none", "no response"),
+)
+METHODS: Final = tuple((m, m) for m in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
+LABELS: Final = {
+    "env": "Environment",
+    "status": "Status",
+    "method": "Method",
+    "direction": "Direction",
+    "host": "Host",
+    "path": "Path",
+    "process": "Process",
+    "vendor": "Vendor",
+}
+
+
+@dataclass(frozen=True)
+class Facet:
+    key: str
+    label: str
+    options: tuple[tuple[str, str], ...]
+    value: str
+
+
+def read_filter(
+    request: HttpRequest, chosen: TimeRange, places: list[EnvironmentInfo]
+) -> TrafficFilter:
+    """The filter of this address. What no facet knows narrows to nothing rather than to all."""
+    wanted = {name: request.GET.get(f"f.{name}", "")[:1024] for name in LABELS}
+    slugs = {slug for slug in wanted["env"].split(",") if slug}
+    status = wanted["status"]
+    return TrafficFilter(
+        since=chosen.since,
+        until=chosen.until,
+        environments=tuple(p.id for p in places if p.slug in slugs) or _none_of(slugs),
+        host=wanted["host"],
+        path=wanted["path"],
+        method=wanted["method"],
+        status=int(status) if status.isascii() and status.isdigit() and len(status) < 4 else None,
+        status_class=status if status in dict(STATUSES) else "",
+        process=wanted["process"],
+        direction=wanted["direction"] if wanted["direction"] in dict(DIRECTIONS) else "",
+        vendor=wanted["vendor"],
+        query=request.GET.get("q", "").strip()[:200],
+    )
+
+
+def _none_of(slugs: set[str]) -> tuple[UUID, ...]:
+    """An unknown environment matches nothing; no environment asked for matches all."""
+    return (UUID(int=0),) if slugs else ()
+
+
+def facets(request: HttpRequest, places: list[EnvironmentInfo]) -> list[Facet]:
+    """The facets with few values; the others are chosen by a click in a ranking."""
+    options = {
+        "env": tuple((p.slug, p.name) for p in places),
+        "direction": DIRECTIONS,
+        "status": STATUSES,
+        "method": METHODS,
+    }
+    return [
+        Facet(key, LABELS[key], values, request.GET.get(f"f.{key}", ""))
+        for key, values in options.items()
+    ]
+
+
+def facet_hidden(request: HttpRequest) -> list[tuple[str, str]]:
+    return hidden_fields(request, without={"f.env", "f.direction", "f.status", "f.method"})
+
+
+def chips(request: HttpRequest) -> Iterator[tuple[str, str]]:
+    """The filters that have no select of their own, each with the address without it."""
+    text = request.GET.get("q", "")
+    if text:
+        yield f"contains “{text[:80]}”", with_query(request, q=None)
+    for key in ("host", "path", "process", "vendor"):
+        value = request.GET.get(f"f.{key}", "")
+        if value:
+            yield f"{LABELS[key]}: {value[:120]}", with_query(request, **{f"f.{key}": None})
+    status = request.GET.get("f.status", "")
+    if status and status not in dict(STATUSES):
+        yield f"Status: {status[:10]}", with_query(request, **{"f.status": None})

@@ -1,0 +1,101 @@
+"""Every address of the portals. ``tests/portal/test_urls.py`` walks this map."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
+
+from portal.views import (
+    accounts,
+    agents,
+    audit,
+    billing,
+    environments,
+    gallery,
+    overview,
+    platform,
+    search,
+    session,
+    start,
+    traffic,
+    usage,
+    vendors,
+)
+
+Patterns = list[URLPattern | URLResolver]
+_ENVIRONMENT: Final = "environments/<uuid:environment_id>"
+
+
+def _shared() -> Patterns:
+    """What every portal has, under its account."""
+    return [
+        path("search", search.index, name="search"),
+        path("usage", usage.index, name="usage"),
+        path("invoices", billing.index, name="invoices"),
+        path("invoices/<uuid:invoice_id>", billing.detail, name="invoice"),
+        path("invoices/<uuid:invoice_id>/pdf", billing.pdf, name="invoice-pdf"),
+        path("audit", audit.index, name="audit"),
+    ]
+
+
+def _seller(name: str) -> Patterns:
+    """What a reseller and the provider have; ``name`` is that of their list of accounts."""
+    return [
+        path("", overview.index, name="overview"),
+        path(name, accounts.index, name=name),
+        path(f"{name}/<uuid:account_id>", accounts.detail, name="account"),
+        path(f"{name}/<uuid:account_id>/suspend", accounts.suspend, name="account-suspend"),
+        path(f"{name}/<uuid:account_id>/resume", accounts.resume, name="account-resume"),
+        path("price-books", billing.books, name="books"),
+        path("price-books/<slug:code>/<int:version>", billing.book, name="book"),
+        *_shared(),
+    ]
+
+
+_customer: Patterns = [
+    path("", traffic.overview, name="overview"),
+    path("start", start.index, name="start"),
+    path("live", traffic.live, name="live"),
+    path("requests", traffic.requests, name="requests"),
+    path("requests/<uuid:request_id>", traffic.request_page, name="request"),
+    path("vendors", vendors.index, name="vendors"),
+    path("environments", environments.index, name="environments"),
+    path(_ENVIRONMENT, environments.detail, name="environment"),
+    path(f"{_ENVIRONMENT}/tokens", environments.token_create, name="token-create"),
+    path(
+        f"{_ENVIRONMENT}/tokens/<uuid:token_id>/revoke",
+        environments.token_revoke,
+        name="token-revoke",
+    ),
+    path(f"{_ENVIRONMENT}/capture", environments.capture_set, name="capture-set"),
+    path(f"{_ENVIRONMENT}/store", environments.store_set, name="store-set"),
+    path("agents", agents.index, name="agents"),
+    path("agents/<uuid:agent_id>", agents.detail, name="agent"),
+    path("agents/<uuid:agent_id>/remove", agents.remove, name="agent-remove"),
+    *_shared(),
+]
+
+_sign_out = path("sign-out", session.sign_out_page, name="sign-out")
+customer: Patterns = [_sign_out, path("<slug:account>/", include(_customer))]
+reseller: Patterns = [_sign_out, path("<slug:account>/", include(_seller("customers")))]
+admin: Patterns = [
+    _sign_out,
+    path("health", platform.health, name="health"),
+    *_seller("accounts"),
+]
+
+urlpatterns: Patterns = [
+    path("", session.home, name="home"),
+    path("sign-in", session.sign_in_page, name="sign-in"),
+    path("accounts", session.accounts, name="accounts"),
+    path("preferences", session.preferences, name="preferences"),
+    path("healthz", platform.healthz, name="healthz"),
+    path("c/", include((customer, "c"))),
+    path("r/", include((reseller, "r"))),
+    path("admin/", include((admin, "admin"))),
+]
+
+if settings.DEBUG:
+    urlpatterns.append(path("gallery", gallery.gallery, name="gallery"))

@@ -1,0 +1,1 @@
+"""Views by domain: thin, they call the other rooms and render."""

@@ -1,0 +1,78 @@
+"""Search: pages, pasted ids, accounts and agents by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from fleet.selectors import agents, environments
+from identity.selectors import children
+from portal.door import page
+from portal.here import Here
+from qcloud.kernel.permissions import Permission as P
+
+MOST: Final = 50
+
+
+@dataclass(frozen=True)
+class Hit:
+    kind: str
+    label: str
+    href: str
+    note: str = ""
+
+
+def _hits(here: Here, text: str) -> Iterator[Hit]:
+    words = text.casefold().split()
+
+    def matches(*values: str) -> bool:
+        return all(any(word in value.casefold() for value in values) for word in words)
+
+    for group, links in here.menu:
+        for link in links:
+            if matches(f"{group.title} {link.item.label}"):
+                yield Hit("Page", link.item.label, link.href, group.title)
+    yield from _ids(here, text)
+    if here.portal == "c":
+        yield from _own(here, matches)
+    elif here.may(P.IDENTITY_ACCOUNT_READ):
+        for info in children(here.scope):
+            if matches(info.name, info.slug, str(info.id)):
+                yield Hit("Account", info.name, here.url("account", info.id), info.slug)
+
+
+def _own(here: Here, matches: Callable[..., bool]) -> Iterator[Hit]:
+    if here.may(P.FLEET_AGENT_READ):
+        for agent in agents(here.scope):
+            if matches(agent.name, str(agent.id)):
+                yield Hit("Agent", agent.name, here.url("agent", agent.id), agent.version)
+    if here.may(P.FLEET_ENVIRONMENT_READ):
+        for place in environments(here.scope):
+            if matches(place.name, place.slug, str(place.id)):
+                yield Hit("Environment", place.name, here.url("environment", place.id), place.slug)
+
+
+def _ids(here: Here, text: str) -> Iterator[Hit]:
+    """A pasted id leads to what it may name; the page there says whether it exists."""
+    try:
+        pasted = UUID(text.strip())
+    except ValueError:
+        return
+    if here.portal == "c" and here.may(P.PULSE_REQUEST_READ):
+        yield Hit("Request", str(pasted), here.url("request", pasted))
+    if here.may(P.BILLING_INVOICE_READ):
+        yield Hit("Invoice", str(pasted), here.url("invoice", pasted))
+
+
+@page(P.IDENTITY_ACCOUNT_READ)
+def index(request: HttpRequest, here: Here) -> HttpResponseBase:
+    text = request.GET.get("q", "").strip()[:200]
+    hits = list(islice(_hits(here, text), MOST))
+    return render(request, "pages/search.html", {"text": text, "hits": hits})
