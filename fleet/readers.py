@@ -45,16 +45,21 @@ class DirectoryReader:
             )
         except OSError as error:
             raise self._refusal(digest, error) from error
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ObjectDamaged(f"{digest} in {self._directory} is not a file.")
-            if status.st_size > MAX_OBJECT_BYTES:
-                raise ObjectDamaged(
-                    f"Object {digest} is {status.st_size} bytes; at most {MAX_OBJECT_BYTES} are "
-                    f"shown here. Fetch it from {self._directory} yourself."
-                )
-            return file.read(MAX_OBJECT_BYTES)
+        try:
+            self._check(digest, os.fstat(handle))
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                return file.read(MAX_OBJECT_BYTES)
+        finally:
+            os.close(handle)
+
+    def _check(self, digest: str, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise ObjectDamaged(f"{digest} in {self._directory} is not a file.")
+        if status.st_size > MAX_OBJECT_BYTES:
+            raise ObjectDamaged(
+                f"Object {digest} is {status.st_size} bytes; at most {MAX_OBJECT_BYTES} are "
+                f"shown here. Fetch it from {self._directory} yourself."
+            )
 
     def _refusal(self, digest: str, error: OSError) -> NotFound | ObjectDamaged:
         if error.errno in _ABSENT:

@@ -26,8 +26,6 @@ from qcloud.kernel.scope import unscoped
 
 __all__ = ["AuthenticationMiddleware", "Nobody", "SessionMiddleware", "SessionStore", "person_of"]
 
-_WHY: Final = "a session is looked up before its person is known"
-
 
 class SessionStore(DatabaseStore):
     """``SESSION_ENGINE = "identity.sessions"``."""
@@ -37,7 +35,7 @@ class SessionStore(DatabaseStore):
         return Session
 
     def _get_session_from_db(self) -> Any:
-        with unscoped(_WHY):
+        with unscoped("a session is looked up before its person is known"):
             row = self.model.objects.filter(
                 session_key=stored_key(self.session_key), expire_date__gt=now()
             ).first()
@@ -46,7 +44,7 @@ class SessionStore(DatabaseStore):
         return row
 
     def exists(self, session_key: str) -> bool:
-        with unscoped(_WHY):
+        with unscoped("a session is looked up before its person is known"):
             return bool(self.model.objects.filter(session_key=stored_key(session_key)).exists())
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
@@ -55,14 +53,14 @@ class SessionStore(DatabaseStore):
         return row
 
     def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002  Django's signature
-        with unscoped(_WHY):
+        with unscoped("a session is looked up before its person is known"):
             super().save(must_create)
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
         if key is None:
             return
-        with unscoped(_WHY):
+        with unscoped("a session is looked up before its person is known"):
             self.model.objects.filter(session_key=stored_key(key)).delete()
 
     @classmethod

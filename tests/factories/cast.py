@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from identity import selectors, services
 from identity.models import User
@@ -74,6 +75,14 @@ def _user(email: str) -> User:
     with unscoped("the cast"):
         user: User = User.objects.get(email=email)
     return user
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_hashes() -> None:
+    """The real hasher with little memory: tests hire many people."""
+    Argon2PasswordHasher.time_cost = 1
+    Argon2PasswordHasher.memory_cost = 1_024
+    Argon2PasswordHasher.parallelism = 1
 
 
 @pytest.fixture

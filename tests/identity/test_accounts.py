@@ -224,9 +224,7 @@ def test_a_suspended_account_reads_and_changes_nothing(
 def test_accounts_below_a_suspended_one_go_on(
     cloud_admin: Person, reseller_owner: Person, customer_owner: Person
 ) -> None:
-    account_suspend(
-        actor=cloud_admin.actor, account_id=reseller_owner.account.id, reason="unpaid"
-    )
+    account_suspend(actor=cloud_admin.actor, account_id=reseller_owner.account.id, reason="unpaid")
     require(customer_owner.actor, Permission.FLEET_ENVIRONMENT_WRITE)
     with pytest.raises(Denied, match="suspended"):
         found(reseller_owner.actor, Tier.CUSTOMER, "new")
@@ -254,13 +252,9 @@ def test_suspending_needs_a_place_below_a_right_and_a_reason(
 ) -> None:
     for target in (reseller_owner, cloud_admin, other_customer_owner):
         with pytest.raises(NotFound):
-            account_suspend(
-                actor=reseller_owner.actor, account_id=target.account.id, reason="x"
-            )
+            account_suspend(actor=reseller_owner.actor, account_id=target.account.id, reason="x")
     with pytest.raises(NotFound):
-        account_suspend(
-            actor=Actor.system("test"), account_id=cloud_admin.account.id, reason="x"
-        )
+        account_suspend(actor=Actor.system("test"), account_id=cloud_admin.account.id, reason="x")
     with pytest.raises(Denied):
         account_suspend(
             actor=customer_owner.actor, account_id=customer_owner.account.id, reason="x"

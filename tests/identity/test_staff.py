@@ -49,9 +49,7 @@ def test_passwords_are_kept_as_argon2(customer_owner: Person) -> None:
 @pytest.mark.parametrize(
     "password", ["short", "password1234", "victoria@acme.example", "12345678901234567890"]
 )
-def test_weak_passwords_are_refused_with_a_reason(
-    customer_owner: Person, password: str
-) -> None:
+def test_weak_passwords_are_refused_with_a_reason(customer_owner: Person, password: str) -> None:
     with pytest.raises(Invalid) as caught:
         staff_create(
             actor=customer_owner.actor,
@@ -137,9 +135,7 @@ def test_whoever_creates_an_account_names_its_first_owner_and_nobody_after(
         with pytest.raises(Denied, match="staff of its own"):
             hire(account, "owner", "second@fresh.example", actor)
         for change in (
-            lambda a=actor: staff_remove(
-                actor=a, account_id=account.id, user_id=owner.user.id
-            ),
+            lambda a=actor: staff_remove(actor=a, account_id=account.id, user_id=owner.user.id),
             lambda a=actor: staff_role_set(
                 actor=a, account_id=account.id, user_id=owner.user.id, role="viewer"
             ),

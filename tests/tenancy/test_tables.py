@@ -44,6 +44,11 @@ def walk(django_db_setup: None) -> Iterator[Walk]:  # noqa: ARG001  it migrates 
             yield Walk(database, app, tables, keys)
 
 
+@pytest.fixture(autouse=True)
+def _new_transaction(walk: Walk) -> None:
+    walk.app.rollback()
+
+
 def _fill(db: Connection, table: Table) -> dict[str, Any]:
     keys = {}
     for owner in table.owners:
