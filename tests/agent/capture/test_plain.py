@@ -13,6 +13,7 @@ Record = Callable[..., Recorder]
 Pair = tuple[Puppet, Puppet]
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: plain\r\n\r\n"
+DRAIN = "threading.Thread(target=lambda: [0 for _ in iter(lambda: s.recv(65536), b'')]).start()"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
