@@ -1,0 +1,231 @@
+"""Each service of identity and fleet, allowed once and denied once: one entry each.
+
+``ALLOWED`` must name every service; the walk over the code sees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from audit.models import Entry
+from audit.services import denials
+from fleet.selectors import EnvironmentInfo
+from fleet.services import (
+    agent_remove,
+    environment_capture_set,
+    environment_close,
+    environment_create,
+    object_open,
+    object_store_set,
+    registration_token_create,
+    registration_token_revoke,
+)
+from identity.services import (
+    account_create,
+    account_resume,
+    account_suspend,
+    platform_create,
+    staff_create,
+    staff_remove,
+    staff_role_set,
+)
+from qcloud.kernel.errors import Conflict, Denied
+from qcloud.kernel.permissions import Actor
+from qcloud.kernel.scope import Tier, unscoped
+from tests.audit.test_every_service_is_journalled import functions, is_service, service_files
+from tests.factories.cast import PASSWORD, Person
+from tests.fleet.conftest import register
+from wire.objects import object_digest
+
+BODY = b"payload"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the services below work on."""
+
+    reseller: Person
+    customer: Person
+    viewer: Person
+    production: EnvironmentInfo
+    token_id: UUID
+    agent_id: UUID
+    store: Path
+
+
+@pytest.fixture
+def stage(
+    reseller_owner: Person, customer_viewer: Person, customer_owner: Person, tmp_path: Path
+) -> Stage:
+    actor = customer_owner.actor
+    production = environment_create(actor=actor, name="Production", slug="production")
+    object_store_set(actor=actor, environment_id=production.id, path=str(tmp_path))
+    (tmp_path / object_digest(BODY)).write_bytes(BODY)
+    info, token = registration_token_create(actor=actor, environment_id=production.id, name="t")
+    agent_id = register(token).agent_id
+    return Stage(
+        reseller_owner, customer_owner, customer_viewer, production, info.id, agent_id, tmp_path
+    )
+
+
+def _resume(s: Stage, actor: Actor) -> object:
+    account_suspend(actor=s.reseller.actor, account_id=s.customer.account.id, reason="test")
+    return account_resume(actor=actor, account_id=s.customer.account.id)
+
+
+Call = Callable[[Stage, Actor], object]
+BY_RESELLER: dict[str, tuple[str, Call]] = {
+    "account_create": (
+        "identity.account.create",
+        lambda s, a: account_create(
+            actor=a,
+            tier=Tier.CUSTOMER,
+            name="New",
+            slug="new",
+            parent_id=s.reseller.account.id,
+            currency="EUR",
+            timezone="UTC",
+        ),
+    ),
+    "account_suspend": (
+        "identity.account.suspend",
+        lambda s, a: account_suspend(actor=a, account_id=s.customer.account.id, reason="test"),
+    ),
+    "account_resume": ("identity.account.resume", _resume),
+}
+BY_CUSTOMER: dict[str, tuple[str, Call]] = {
+    "staff_create": (
+        "identity.staff.create",
+        lambda s, a: staff_create(
+            actor=a,
+            account_id=s.customer.account.id,
+            email="new@acme.example",
+            name="New",
+            role="viewer",
+            password=PASSWORD,
+        ),
+    ),
+    "staff_role_set": (
+        "identity.staff.role_set",
+        lambda s, a: staff_role_set(
+            actor=a, account_id=s.customer.account.id, user_id=s.viewer.user.id, role="editor"
+        ),
+    ),
+    "staff_remove": (
+        "identity.staff.remove",
+        lambda s, a: staff_remove(
+            actor=a, account_id=s.customer.account.id, user_id=s.viewer.user.id
+        ),
+    ),
+    "environment_create": (
+        "fleet.environment.create",
+        lambda _s, a: environment_create(actor=a, name="Staging", slug="staging"),
+    ),
+    "environment_capture_set": (
+        "fleet.environment.capture_set",
+        lambda s, a: environment_capture_set(
+            actor=a, environment_id=s.production.id, capture_level="none"
+        ),
+    ),
+    "environment_close": (
+        "fleet.environment.close",
+        lambda s, a: environment_close(actor=a, environment_id=s.production.id),
+    ),
+    "object_store_set": (
+        "fleet.object_store.set",
+        lambda s, a: object_store_set(actor=a, environment_id=s.production.id, path="/srv/acme"),
+    ),
+    "registration_token_create": (
+        "fleet.token.create",
+        lambda s, a: registration_token_create(
+            actor=a, environment_id=s.production.id, name="second"
+        ),
+    ),
+    "registration_token_revoke": (
+        "fleet.token.revoke",
+        lambda s, a: registration_token_revoke(actor=a, token_id=s.token_id),
+    ),
+    "agent_remove": (
+        "fleet.agent.remove",
+        lambda s, a: agent_remove(actor=a, agent_id=s.agent_id),
+    ),
+    "object_open": (
+        "fleet.object.read",
+        lambda s, a: object_open(
+            actor=a, environment_id=s.production.id, digest=object_digest(BODY)
+        ),
+    ),
+}
+SERVICES = BY_RESELLER | BY_CUSTOMER
+
+
+def entries_of(actor: Actor, action: str, outcome: str) -> int:
+    with unscoped("test"):
+        found: int = Entry.objects.filter(actor_id=actor.id, action=action, outcome=outcome).count()
+    return found
+
+
+def actor_of(stage: Stage, name: str) -> Actor:
+    return (stage.reseller if name in BY_RESELLER else stage.customer).actor
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_allowed_is_one_entry(stage: Stage, name: str) -> None:
+    action, call = SERVICES[name]
+    actor = actor_of(stage, name)
+    before = entries_of(actor, action, "allowed")
+    call(stage, actor)
+    assert entries_of(actor, action, "allowed") == before + 1
+    assert entries_of(actor, action, "denied") == 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_denied_is_one_entry_and_nothing_changed(stage: Stage, name: str) -> None:
+    action, call = SERVICES[name]
+    actor = replace(actor_of(stage, name), permissions=frozenset())
+    before = entries_of(actor, action, "allowed")
+    with pytest.raises(Denied), denials(actor=actor, action=action):
+        call(stage, actor)
+    assert entries_of(actor, action, "denied") == 1
+    assert entries_of(actor, action, "allowed") == before
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_is_suspended_is_denied_all_but_reading(stage: Stage, name: str) -> None:
+    action, call = SERVICES[name]
+    actor = replace(actor_of(stage, name), suspended=True)
+    if name == "object_open":
+        assert call(stage, actor) == BODY
+        return
+    with pytest.raises(Denied, match="suspended"), denials(actor=actor, action=action):
+        call(stage, actor)
+    assert entries_of(actor, action, "denied") == 1
+
+
+def test_the_table_names_every_service_with_an_actor() -> None:
+    found = {
+        name
+        for room in ("identity", "fleet")
+        for name, node in functions(service_files(room))
+        if is_service(name, node)
+    }
+    assert found == SERVICES.keys() | {"platform_create"}
+
+
+def test_setting_the_platform_up_is_journalled_and_nobody_elses(cloud_admin: Person) -> None:
+    action = "identity.account.create"
+    with unscoped("test"):
+        made = Entry.objects.get(action=action)
+    assert (made.actor_kind, made.account_id) == ("system", cloud_admin.account.id)
+    actor = cloud_admin.actor
+    wanted = {"name": "X", "slug": "x", "currency": "EUR", "timezone": "UTC"}
+    with pytest.raises(Denied), denials(actor=actor, action=action):
+        platform_create(actor=actor, **wanted)
+    assert entries_of(actor, action, "denied") == 1
+    with pytest.raises(Conflict):
+        platform_create(actor=Actor.system("test"), **wanted)
