@@ -39,6 +39,8 @@ def assemble(
         raise EndpointError(
             "no platform is given: set --registration-endpoint or REGISTRATION_ENDPOINT"
         )
+    if options.replay is not None and not options.replay.is_file():
+        raise RecordingError(f"{options.replay} cannot be read: there is no such file")
     client = Client(
         options.registration_endpoint,
         ca_file=options.ca_file,

@@ -48,7 +48,11 @@ class RecordingSource:
         self._file = _open(path)
         self._lines = self._read()
         self._next: DataLine | CloseLine | None = None
-        self.header = self._header()
+        try:
+            self.header = self._header()
+        except RecordingError:
+            self._file.close()
+            raise
         duration = _last_ns(path)
         self._began = time.monotonic_ns()
         self._start_ns = self._began + min(0, int(duration / speed) - duration)

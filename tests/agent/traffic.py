@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agent.capture.source import Chunk, Connection, Flow, Kind, Role
+from agent.capture.source import Chunk, Connection, Flow, Kind, Role, Source
 from agent.counters import Counters
 from agent.link.exchange import Exchange
 from agent.link.linker import Linker
@@ -111,3 +111,15 @@ class Listener:
     def odd(self, reason: str) -> int:
         self.linker.tick(self.now)
         return self.counters.get(f"http.{reason}")
+
+
+def chunks_of(source: Source) -> list[Chunk]:
+    """All that a source has, until it ends."""
+    chunks: list[Chunk] = []
+    try:
+        while True:
+            chunks += source.poll(100)
+    except EOFError:
+        return chunks
+    finally:
+        source.close()
