@@ -75,8 +75,7 @@ def event_lines(count: int, *, seed: int = SEED, start: datetime = START) -> Ite
         moment += timedelta(microseconds=rng.randrange(1, 2 * _MEAN_GAP_US))
         if index % 8 == 0:
             connection = _uuid7(rng, moment)
-        prefix, suffix = shapes[picks[index]]
-        yield _line(rng, moment, connection, statuses[index], prefix, suffix)
+        yield _line(rng, moment, connection, statuses[index], shapes[picks[index]])
 
 
 def event_batches(count: int, batch: int, *, seed: int = SEED) -> Iterator[bytes]:
@@ -96,9 +95,9 @@ def _line(
     moment: datetime,
     connection: uuid.UUID,
     status: int,
-    prefix: str,
-    suffix: str,
+    shape: tuple[str, str],
 ) -> bytes:
+    prefix, suffix = shape
     number = rng.randrange(1, 5_000)
     duration = int(rng.lognormvariate(10.2, 1.1))
     sent, received = rng.randrange(180, 2_400), int(rng.lognormvariate(7.5, 1.3))
@@ -119,7 +118,8 @@ def _uuid7(rng: random.Random, moment: datetime) -> uuid.UUID:
 
 def _shapes(rng: random.Random) -> list[tuple[str, str]]:
     """Four thousand kinds of exchange: the parts of a line that repeat."""
-    places = [("egress-external", host, paths) for host, paths in _EXTERNAL]
+    places: list[tuple[str, str, tuple[str, ...]]] = []
+    places += [("egress-external", host, paths) for host, paths in _EXTERNAL]
     places += [("egress-internal", host, paths) for host, paths in _INTERNAL]
     places += [("ingress", *_OWN)] * 4
     weights = [1 / rank for rank in range(1, len(places) + 1)]

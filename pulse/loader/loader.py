@@ -185,7 +185,8 @@ class Loader:
             path.unlink(missing_ok=True)
 
     def _loads(self, state: LoadState) -> QuerySet[Load]:
-        return Load.objects.filter(spool_id=self._spool_id, state=state)
+        loads: QuerySet[Load] = Load.objects.filter(spool_id=self._spool_id, state=state)
+        return loads
 
 
 def _touched(hour: Hour) -> TouchedHour:

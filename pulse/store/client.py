@@ -82,6 +82,7 @@ class Store:
                 # Statements of one session may not overlap; ours are independent.
                 autogenerate_session_id=False,
                 query_retries=1,
+                tz_mode="aware",
             )
 
 

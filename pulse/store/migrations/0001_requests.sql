@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS requests
     account_id UUID CODEC(ZSTD(1)),
     environment_id UUID CODEC(ZSTD(1)),
     agent_id UUID CODEC(ZSTD(1)),
-    timestamp DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    timestamp DateTime64(6, 'UTC') CODEC(T64, ZSTD(1)),
     request_id UUID CODEC(ZSTD(1)),
     connection_id UUID CODEC(ZSTD(1)),
     direction Enum8('ingress' = 1, 'egress-internal' = 2, 'egress-external' = 3) CODEC(ZSTD(1)),
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS requests
     object_digest String CODEC(ZSTD(1)),
     vendor LowCardinality(String) CODEC(ZSTD(1)),
     load_id UUID CODEC(ZSTD(1)),
-    received_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(T64, ZSTD(1)),
     INDEX by_request request_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX by_load load_id TYPE bloom_filter(0.01) GRANULARITY 1
 )

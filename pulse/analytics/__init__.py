@@ -1,0 +1,57 @@
+"""What the pages show of the traffic. Every function takes the scope first.
+
+A customer sees its own events. For a reseller or the cloud every answer is empty: they
+read sums from ``pulse.metering``.
+"""
+
+from pulse.analytics.page import TrafficPage, traffic_page
+from pulse.analytics.series import (
+    Series,
+    TimeSeries,
+    Totals,
+    latency_over_time,
+    requests_over_time,
+    status_over_time,
+    totals,
+)
+from pulse.analytics.single import (
+    PAGE_SIZE,
+    RequestPage,
+    request_detail,
+    search_requests,
+)
+from pulse.analytics.steps import MAX_BUCKETS
+from pulse.analytics.top import TopRow, processes, top, vendors
+from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
+from pulse.store.inventory import ProcessRow, VendorRow
+from pulse.store.requests import RequestDetail, RequestRow
+from pulse.store.tops import DIMENSIONS
+
+__all__ = [
+    "DIMENSIONS",
+    "DIRECTIONS",
+    "MAX_BUCKETS",
+    "PAGE_SIZE",
+    "STATUS_CLASSES",
+    "ProcessRow",
+    "RequestDetail",
+    "RequestPage",
+    "RequestRow",
+    "Series",
+    "TimeSeries",
+    "TopRow",
+    "Totals",
+    "TrafficFilter",
+    "TrafficPage",
+    "VendorRow",
+    "latency_over_time",
+    "processes",
+    "request_detail",
+    "requests_over_time",
+    "search_requests",
+    "status_over_time",
+    "top",
+    "totals",
+    "traffic_page",
+    "vendors",
+]

@@ -1,0 +1,66 @@
+"""Single requests: pages of them with a cursor, and one of them whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from pulse.store import requests as store_requests
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter, micros, moment_of
+from pulse.store.requests import RequestDetail, RequestRow
+from qcloud.kernel.errors import Invalid, NotFound
+from qcloud.kernel.scope import Scope
+
+PAGE_SIZE: Final = 50
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """Requests, the newest first."""
+
+    rows: tuple[RequestRow, ...]
+    next_cursor: str | None
+    """For the page behind this one; ``None``: this is the last."""
+
+
+def search_requests(
+    scope: Scope,
+    chosen: TrafficFilter,
+    cursor: str | None = None,
+    *,
+    limit: int = PAGE_SIZE,
+    store: Store | None = None,
+) -> RequestPage:
+    """A page of the requests that match, from behind the cursor on.
+
+    The order is by time and id, so that new requests do not move the pages. Raises
+    ``Invalid`` for a cursor that is not one of ours.
+    """
+    before = _parse(cursor) if cursor else None
+    rows = store_requests.newest(scope, chosen, limit + 1, before, store=store)
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return RequestPage(tuple(shown), _cursor(shown[-1]) if more else None)
+
+
+def request_detail(scope: Scope, request_id: UUID, *, store: Store | None = None) -> RequestDetail:
+    """One request of the account. Raises ``NotFound``."""
+    found = store_requests.one(scope, request_id, store=store)
+    if found is None:
+        raise NotFound("There is no such request in this account.")
+    return found
+
+
+def _cursor(row: RequestRow) -> str:
+    return f"{micros(row.timestamp):x}.{row.request_id.hex}"
+
+
+def _parse(cursor: str) -> tuple[datetime, UUID]:
+    moment, _, request_id = cursor.partition(".")
+    try:
+        return moment_of(int(moment, 16)), UUID(hex=request_id)
+    except (ValueError, OverflowError):
+        raise Invalid("The page's address is damaged; go back to the first page.") from None

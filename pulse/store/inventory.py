@@ -1,0 +1,97 @@
+"""Who talks to whom: vendors and processes with what is known of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter, conditions
+from pulse.store.gate import ask
+from qcloud.kernel.scope import Scope
+
+# 500 rows at most: nobody reads more, and hostile traffic can make many.
+
+_VENDORS: Final = """
+SELECT vendor, count() AS requests, countIf(status >= 400), countIf(status = 0),
+    sum(toUInt128(bytes_sent)), sum(toUInt128(bytes_received)),
+    quantileBFloat16(0.95)(duration_us), min(timestamp), max(timestamp),
+    arraySort(groupUniqArray(20)(host)), arraySort(groupUniqArray(20)(exe)),
+    arraySort(arrayFilter(x -> x != '', groupUniqArray(10)(auth_token_type)))
+FROM requests WHERE %s AND direction = 'egress-external' AND vendor != ''
+GROUP BY vendor ORDER BY requests DESC, vendor LIMIT 500
+"""
+
+_PROCESSES: Final = """
+SELECT exe, count() AS requests, countIf(status >= 400), countIf(status = 0),
+    sum(toUInt128(bytes_sent)), sum(toUInt128(bytes_received)),
+    quantileBFloat16(0.95)(duration_us), min(timestamp), max(timestamp),
+    arraySort(groupUniqArray(20)(hostname)),
+    arraySort(arrayFilter(x -> x != '', groupUniqArray(20)(container_name))),
+    arraySort(arrayFilter(x -> x != '', groupUniqArray(20)(user))),
+    countIf(direction = 'ingress'), uniqIf(vendor, vendor != '')
+FROM requests WHERE %s
+GROUP BY exe ORDER BY requests DESC, exe LIMIT 500
+"""
+
+
+@dataclass(frozen=True)
+class VendorRow:
+    """A third party that requests went to. Lists are sorted and hold at most 20 names."""
+
+    vendor: str
+    requests: int
+    errors: int
+    """Answered with 4xx or 5xx."""
+    unanswered: int
+    bytes_sent: int
+    bytes_received: int
+    p95_us: float
+    """Within 1 %."""
+    first_seen: datetime
+    last_seen: datetime
+    hosts: tuple[str, ...]
+    processes: tuple[str, ...]
+    auth_types: tuple[str, ...]
+    """How requests authenticated: ``bearer``, ``basic``, …"""
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """An executable that spoke HTTP. Lists are sorted and hold at most 20 names."""
+
+    exe: str
+    requests: int
+    errors: int
+    unanswered: int
+    bytes_sent: int
+    bytes_received: int
+    p95_us: float
+    first_seen: datetime
+    last_seen: datetime
+    hostnames: tuple[str, ...]
+    containers: tuple[str, ...]
+    users: tuple[str, ...]
+    ingress: int
+    """Requests that it answered."""
+    vendors: int
+    """Third parties that it called; about right above some thousands."""
+
+
+def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:
+    where, parameters = conditions(scope, chosen)
+    rows = ask(scope, _VENDORS % where, parameters, store=store)
+    return [VendorRow(*_tuples(row)) for row in rows]
+
+
+def processes(
+    scope: Scope, chosen: TrafficFilter, *, store: Store | None = None
+) -> list[ProcessRow]:
+    where, parameters = conditions(scope, chosen)
+    rows = ask(scope, _PROCESSES % where, parameters, store=store)
+    return [ProcessRow(*_tuples(row)) for row in rows]
+
+
+def _tuples(row: Any) -> list[Any]:
+    return [tuple(value) if isinstance(value, list) else value for value in row]

@@ -1,0 +1,74 @@
+"""Traffic over time: one scan gives every series of the page and the sums above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter, conditions
+from pulse.store.gate import ask
+from qcloud.kernel.scope import Scope
+
+# quantilesBFloat16 keeps eight bits of mantissa: an answer is within 1 % of the exact one.
+_SERIES: Final = """
+SELECT
+    intDiv(toUnixTimestamp64Micro(timestamp), {step:Int64}) AS bucket,
+    grouping(bucket) AS is_total,
+    count(),
+    countIf(direction = 'ingress'),
+    countIf(direction = 'egress-internal'),
+    countIf(direction = 'egress-external'),
+    countIf(status BETWEEN 200 AND 299),
+    countIf(status BETWEEN 300 AND 399),
+    countIf(status BETWEEN 400 AND 499),
+    countIf(status BETWEEN 500 AND 599),
+    countIf(status = 0),
+    sum(toUInt128(bytes_sent)),
+    sum(toUInt128(bytes_received)),
+    countIf(replayed),
+    quantilesBFloat16(0.5, 0.95, 0.99)(duration_us)
+FROM requests
+WHERE %s
+GROUP BY bucket WITH ROLLUP
+"""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Counts of exchanges; latencies in microseconds, ``nan`` without exchanges."""
+
+    quantiles: tuple[float, float, float]
+    """p50, p95, p99."""
+    requests: int
+    ingress: int
+    egress_internal: int
+    egress_external: int
+    status_2xx: int
+    status_3xx: int
+    status_4xx: int
+    status_5xx: int
+    no_response: int
+    bytes_sent: int
+    bytes_received: int
+    replayed: int
+
+
+def series(
+    scope: Scope, chosen: TrafficFilter, step_us: int, *, store: Store | None = None
+) -> tuple[dict[int, Sums], Sums | None]:
+    """Sums by bucket number (microseconds since 1970 divided by ``step_us``), and of all.
+
+    Buckets without an exchange are left out; no sum when there is none at all.
+    """
+    where, parameters = conditions(scope, chosen)
+    rows = ask(scope, _SERIES % where, {**parameters, "step": step_us}, store=store)
+    buckets = {int(row[0]): _sums(row) for row in rows if not row[1]}
+    totals = [_sums(row) for row in rows if row[1]]
+    return buckets, totals[0] if totals and totals[0].requests else None
+
+
+def _sums(row: Sequence[Any]) -> Sums:
+    p50, p95, p99 = row[-1]
+    return Sums((p50, p95, p99), *(int(value) for value in row[2:-1]))
