@@ -62,9 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     add("demo", _demo, "make the demo accounts; prints what was generated, as JSON")
     add("bill", _bill, "compute the drafts of the current month now, for every seller")
     add("clean-data", _clean_data, "forget all data of the platform in the data folder")
-    events = add("events", _events, "print one column of an account's stored requests")
-    events.add_argument("--account", required=True, metavar="SLUG")
-    events.add_argument("--column", default="path", choices=("path", "request_id", "host"))
     replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
     replay.add_argument("file", nargs="?", metavar="FILE", help="made by: qcloud-agent record FILE")
     replay.add_argument("--demo", action="store_true", help="generated traffic instead of a file")
@@ -164,13 +161,6 @@ def _clean_data(_parsed: argparse.Namespace) -> int:
     removed = folder.forget()
     sys.stdout.write(f"{'removed' if removed else 'nothing to remove at'} {folder.root}\n")
     return 0
-
-
-def _events(parsed: argparse.Namespace) -> int:
-    _setup_django()
-    from qcloud import inspect_events
-
-    return inspect_events.main(parsed.account, parsed.column)
 
 
 def _replay(parsed: argparse.Namespace) -> int:

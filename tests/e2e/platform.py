@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,8 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from qcloud.platform.environment import Ports, environment
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from qcloud.platform import postgres
+from qcloud.platform.environment import Ports, environment, postgres_of
 from qcloud.platform.folder import DataFolder
 
 
@@ -26,6 +32,11 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, pause: float 
         time.sleep(pause)
 
 
+def caller_environment() -> dict[str, str]:
+    """This process's environment without settings that are meant for another platform."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("QCLOUD_", "DJANGO_"))}
+
+
 @dataclass
 class Platform:
     """``qcloud up --no-agent`` on a folder of its own; agents are the run's business."""
@@ -36,7 +47,7 @@ class Platform:
 
     def start(self, seconds: float = 90) -> None:
         variables = {
-            **self._caller_environment(),
+            **caller_environment(),
             "QCLOUD_DATA": str(self.folder.root),
             "QCLOUD_WEB_PORT": str(self.ports.web),
             "QCLOUD_INGEST_PORT": str(self.ports.ingest),
@@ -91,17 +102,30 @@ class Platform:
             raise RuntimeError(f"qcloud {arguments[0]}: {done.stderr[-2_000:]}")
         return done.stdout
 
+    def store(self) -> Client:
+        """A client of the event store with the platform's own credentials."""
+        return clickhouse_connect.get_client(
+            host="127.0.0.1",
+            port=self.ports.eventstore,
+            username="qcloud",
+            password=self.folder.secrets()["eventstore"],
+            database="qcloud",
+        )
+
+    def account_id(self, slug: str) -> UUID:
+        with postgres_of(self.folder).connect(postgres.SUPERUSER, postgres.DATABASE) as database:
+            row = database.execute(
+                "SELECT id FROM identity_account WHERE slug = %s", (slug,)
+            ).fetchone()
+        if row is None:
+            raise LookupError(f"no account {slug}")
+        return UUID(str(row[0]))
+
     def _read(self, said: list[str]) -> None:
         if self.process and self.process.stdout:
             for line in self.process.stdout:
                 said.append(line)
                 sys.stderr.write(f"    {line}")
-
-    @staticmethod
-    def _caller_environment() -> dict[str, str]:
-        import os
-
-        return {k: v for k, v in os.environ.items() if not k.startswith(("QCLOUD_", "DJANGO_"))}
 
 
 @dataclass
@@ -126,7 +150,7 @@ class AgentOnNode:
                     "--status-file", str(self.status_path),
                     "--netns", str(self.namespace),
                 ],
-                env={**Platform._caller_environment(), "REGISTRATION_TOKEN": self.token},
+                env={**caller_environment(), "REGISTRATION_TOKEN": self.token},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -153,4 +177,5 @@ class AgentOnNode:
         if self.process and self.process.poll() is not None:
             log = (self.data / "agent.log").read_text()[-3_000:]
             raise RuntimeError(f"agent {self.name} ended (exit {self.process.returncode}):\n{log}")
-        return bool(self.status().get("capturing"))
+        found = self.status()
+        return found.get("state") == "running" and bool(found.get("registered"))

@@ -37,7 +37,7 @@ class _Page(HTMLParser):
         elif "data-field" in values:
             self._field, self._depth, self._text = values["data-field"], 1, []
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, _tag: str) -> None:
         if self._field is None:
             return
         self._depth -= 1
