@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.models import Entry
 from qcloud.kernel.errors import Invalid
@@ -88,16 +88,12 @@ def _filtered(query: QuerySet[Entry], filters: EntryFilter) -> QuerySet[Entry]:
     }
     query = query.filter(**exact)
     if filters.action:
-        query = query.filter(action__regex=rf"^{_escaped(filters.action)}(\.|$)")
+        query = query.filter(Q(action=filters.action) | Q(action__startswith=f"{filters.action}."))
     if filters.since:
         query = query.filter(at__gte=filters.since)
     if filters.until:
         query = query.filter(at__lt=filters.until)
     return query
-
-
-def _escaped(text: str) -> str:
-    return "".join(c if c.isalnum() or c == "_" else f"\\{c}" for c in text)
 
 
 def _info(row: Entry) -> EntryInfo:

@@ -13,9 +13,6 @@ from qcloud.kernel.permissions import RoleName
 from qcloud.kernel.rls import RowClass
 from qcloud.kernel.scope import Tier
 
-if TYPE_CHECKING:
-    from identity.sessions import SessionStore
-
 SLUG_LENGTH = 40
 
 
@@ -113,9 +110,3 @@ class Session(AbstractBaseSession):
     row_class: ClassVar[RowClass] = RowClass.INTERNAL
 
     session_key = models.CharField(max_length=64, primary_key=True)
-
-    @classmethod
-    def get_session_store_class(cls) -> type[SessionStore]:
-        from identity.sessions import SessionStore
-
-        return SessionStore

@@ -247,6 +247,33 @@ def test_two_owners_cannot_both_go_at_once(customer_owner: Person) -> None:
     assert list(team(customer_owner).values()) == ["owner"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_first_owners_cannot_be_named_at_once(
+    reseller_owner: Person, cloud_admin: Person
+) -> None:
+    account = found(reseller_owner.actor, Tier.CUSTOMER, "fresh")
+    gate, outcomes = threading.Barrier(2, timeout=10), []
+
+    def go(by: Person) -> None:
+        actor = by.actor
+        try:
+            gate.wait()
+            hire(account, "owner", f"{by.slug}@fresh.example", actor)
+            outcomes.append("hired")
+        except Denied:
+            outcomes.append("denied")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=go, args=(p,)) for p in (reseller_owner, cloud_admin)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(outcomes) == ["denied", "hired"]
+    assert [s.role for s in staff(account.scope)] == ["owner"]
+
+
 # --- What the database says about people
 
 
