@@ -76,19 +76,28 @@ __noinline int emit_buffer(__u64 connection, __u64 moment, __u64 buffer, __u64 l
 	return emit(connection, moment, buffer, pack_lengths(left, wanted, flow));
 }
 
-/* Known, or begun by this very message; false: nobody wants these bytes. */
-static __always_inline bool wanted_connection(const struct endpoint *at, __u32 tgid, bool tls,
-					      __u64 buffer, __u64 length, __u8 flow)
+/* The name of a connection that is known, or begun by this very message; 0: nobody wants it.
+ *
+ * On a TLS connection everything outside TLS calls is ciphertext. A plain one may turn into
+ * TLS (a tunnel through a proxy): then it is a connection of its own.
+ */
+static __always_inline __u64 wanted_connection(const struct endpoint *at, __u32 tgid, bool tls,
+					       __u64 buffer, __u64 length, __u8 flow)
 {
 	struct connection_key key = {.sk = at->sk, .tgid = tgid};
 	struct connection *known = bpf_map_lookup_elem(&connections, &key);
+	__u64 id = connection_id(at->inode, tgid, tls);
 	__u8 role;
 
-	if (known && known->inode == at->inode)
-		return known->tls == tls && !pid_excluded(tgid);
+	if (known && known->inode == at->inode) {
+		if (known->tls == tls)
+			return pid_excluded(tgid) ? 0 : id;
+		if (!tls)
+			return 0;
+	}
 	role = http_role(buffer, length, flow);
 	/* Processes are asked last: nearly all bytes on sockets are nobody's HTTP. */
 	if (role == ROLE_UNKNOWN || pid_excluded(tgid))
-		return false;
-	return open_connection((__u64)at->sk, at->inode, tgid, role, tls);
+		return 0;
+	return open_connection((__u64)at->sk, at->inode, tgid, role, tls) ? id : 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The end of a connection, told once to each process that used its socket. */
-#include "maps.h"
+#include "end.h"
 
 #define TCP_FIN_WAIT1 4
 #define TCP_CLOSE 7
@@ -21,23 +21,11 @@ static __always_inline void end_connection(struct sock *sk, __u64 inode, __u32 t
 {
 	struct connection_key key = {.sk = sk, .tgid = tgid};
 	struct connection *known = bpf_map_lookup_elem(&connections, &key);
-	struct record *record;
 
 	if (!known || known->inode != inode)
 		return;
+	tell_end(known, tgid);
 	bpf_map_delete_elem(&connections, &key);
-	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
-	if (!record) {
-		count_drop(DROP_RING_FULL);
-		return;
-	}
-	record->connection = inode << 32 | tgid;
-	record->monotonic_ns = bpf_ktime_get_ns();
-	record->length = 0;
-	record->captured = 0;
-	record->kind = KIND_CLOSE;
-	record->flow = 0;
-	bpf_ringbuf_submit(record, wake_flags());
 }
 
 SEC("raw_tp/inet_sock_set_state")

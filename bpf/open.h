@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "maps.h"
+#include "end.h"
 #include "socket.h"
 
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)
@@ -102,21 +102,6 @@ static __always_inline bool remote_excluded(const struct opened *opened)
 	return bpf_map_lookup_elem(&excluded_remotes, &key) != NULL;
 }
 
-static __always_inline __u64 connection_id(__u64 inode, __u32 tgid)
-{
-	return inode << 32 | tgid;
-}
-
-static __always_inline void fill_head(struct record *head, __u64 connection, __u8 kind)
-{
-	head->connection = connection;
-	head->monotonic_ns = bpf_ktime_get_ns();
-	head->length = 0;
-	head->captured = 0;
-	head->kind = kind;
-	head->flow = 0;
-}
-
 static __always_inline void remember_peer(struct sock *sk, __u64 inode, __u32 tgid)
 {
 	struct peers *peers = bpf_map_lookup_elem(&sockets, &sk);
@@ -138,7 +123,7 @@ static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, _
 		count_drop(DROP_RING_FULL);
 		return false;
 	}
-	fill_head(&opened->head, connection_id(inode, tgid), KIND_OPEN);
+	fill_head(&opened->head, connection_id(inode, tgid, tls), KIND_OPEN);
 	fill_addresses(opened, sk);
 	if (remote_excluded(opened)) {
 		bpf_ringbuf_discard(opened, BPF_RB_NO_WAKEUP);
@@ -159,9 +144,13 @@ __noinline int open_connection(__u64 socket, __u64 inode, __u32 tgid, __u32 role
 	struct sock *sk = (struct sock *)socket;
 	struct connection_key key = {.sk = sk, .tgid = tgid};
 	struct connection fresh = {.inode = inode, .tls = tls};
+	struct connection *before = bpf_map_lookup_elem(&connections, &key);
 
 	if (settings.netns && netns_of(sk) != settings.netns)
 		return 0;
+	/* A tunnel that now speaks TLS, or a socket whose end we missed. */
+	if (before)
+		tell_end(before, tgid);
 	if (!announce(sk, inode, tgid, role, tls))
 		return 0;
 	remember_peer(sk, inode, tgid);

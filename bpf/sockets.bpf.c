@@ -160,10 +160,10 @@ static __always_inline void send_plain(const struct transfer *transfer)
 
 	if (!first_bytes(transfer, &first))
 		return;
-	if (!wanted_connection(&transfer->at, transfer->tgid, false, first.base, first.length,
-			       transfer->flow))
+	connection = wanted_connection(&transfer->at, transfer->tgid, false, first.base,
+				       first.length, transfer->flow);
+	if (!connection)
 		return;
-	connection = connection_id(transfer->at.inode, transfer->tgid);
 	moment = bpf_ktime_get_ns();
 	if (transfer->shape == SHAPE_VECTORS)
 		send_vectors(transfer, connection, moment);

@@ -94,13 +94,15 @@ static __always_inline __u32 call_length(struct call *call, int result)
 static __always_inline void report(struct call *call, __u32 tgid, __u32 length)
 {
 	struct endpoint at = {};
+	__u64 connection;
 
 	if (!locate(call, tgid, &at)) {
 		count_drop(DROP_NO_SOCKET);
 		return;
 	}
-	if (wanted_connection(&at, tgid, true, call->buffer, length, call->flow))
-		emit_buffer(connection_id(at.inode, tgid), bpf_ktime_get_ns(), call->buffer,
+	connection = wanted_connection(&at, tgid, true, call->buffer, length, call->flow);
+	if (connection)
+		emit_buffer(connection, bpf_ktime_get_ns(), call->buffer,
 			    pack_lengths(length, settings.call_limit, call->flow));
 }
 

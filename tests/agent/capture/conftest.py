@@ -15,7 +15,7 @@ from agent.capture.kernel import KernelSource
 from agent.capture.settings import CaptureSettings
 from agent.capture.source import Chunk, Connection, Flow, Kind, Role
 from tests.agent.capture.puppet import COMMAND, Puppet
-from tests.agent.capture.servers import certificate, python_server
+from tests.agent.capture.servers import certificate, connect_proxy, python_server
 from tests.real import require_real
 
 
@@ -156,6 +156,11 @@ def https_port(spawn: Callable[..., subprocess.Popen[bytes]], pem: Path) -> int:
 @pytest.fixture
 def http_port(spawn: Callable[..., subprocess.Popen[bytes]]) -> int:
     return _started(spawn(*python_server(), stdout=subprocess.PIPE))
+
+
+@pytest.fixture
+def proxy_port(spawn: Callable[..., subprocess.Popen[bytes]]) -> int:
+    return _started(spawn(*connect_proxy(), stdout=subprocess.PIPE))
 
 
 def _started(server: subprocess.Popen[bytes]) -> int:

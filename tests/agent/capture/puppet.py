@@ -56,3 +56,11 @@ class Puppet:
 
     def accept(self, name: str = "s") -> None:
         self.do(f"{name}, _ = listener.accept()")
+
+    def drain(self) -> None:
+        """Read whatever comes on ``s``, in the background."""
+        self.do("""
+        def drain():
+            while s.recv(65536): pass
+        threading.Thread(target=drain).start()
+        """)

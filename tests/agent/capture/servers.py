@@ -56,3 +56,33 @@ def python_server(host: str = "127.0.0.1", pem: Path | None = None) -> list[str]
     ``/big/N/…`` adds N letters. Run by Debian's Python, which links libssl dynamically.
     """
     return ["/usr/bin/python3", "-c", _SERVER, host, *([str(pem)] if pem else [])]
+
+
+_PROXY = """
+import socket, threading
+
+def copy(source, target):
+    while data := source.recv(65536):
+        target.sendall(data)
+    target.shutdown(socket.SHUT_WR)
+
+def tunnel(client):
+    head = b""
+    while b"\\r\\n\\r\\n" not in head:
+        head += client.recv(4096)
+    host, port = head.split()[1].rsplit(b":", 1)
+    server = socket.create_connection((host, int(port)))
+    client.sendall(b"HTTP/1.1 200 Connection established\\r\\n\\r\\n")
+    threading.Thread(target=copy, args=(server, client)).start()
+    copy(client, server)
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    threading.Thread(target=tunnel, args=(listener.accept()[0],)).start()
+"""
+
+
+def connect_proxy() -> list[str]:
+    """Prints its port, then tunnels every ``CONNECT``."""
+    return ["/usr/bin/python3", "-c", _PROXY]

@@ -88,10 +88,10 @@ def test_the_container_comes_from_the_kernel_s_record() -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    path = b"\xff\xfe<b>\0tmp\0"
+    path = b"\xff\xfe<b>\0opt\0"
     record = unpack_opened(opened(comm=b"\xff\xfe\n", path=path, used=len(path)))
     assert record.comm == "\ufffd\ufffd\n"
-    assert record.exe == "/tmp/\ufffd\ufffd<b>"
+    assert record.exe == "/opt/\ufffd\ufffd<b>"
 
 
 def test_a_user_without_a_name_is_a_number() -> None:

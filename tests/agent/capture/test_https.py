@@ -73,3 +73,22 @@ def test_times_grow_along_a_connection(record: Record, https_port: int) -> None:
     assert times == sorted(times)
     assert [chunk.kind for chunk in mine].count(Kind.CLOSE) == 1
     assert mine[-1].kind == Kind.CLOSE
+
+
+def test_https_through_a_proxy_s_tunnel(record: Record, https_port: int, proxy_port: int) -> None:
+    """The same socket is plain for ``CONNECT`` and TLS from then on: two connections."""
+    recorder = record()
+    url = f"https://127.0.0.1:{https_port}/tunnelled"
+    curl("--proxy", f"http://127.0.0.1:{proxy_port}", url)
+    inner = recorder.wait_for(b"answer to /tunnelled", Role.CLIENT)
+    outer = recorder.key_with(b"CONNECT 127.0.0.1:%d" % https_port, Role.CLIENT)
+    recorder.wait_closed(inner)
+
+    assert inner != outer
+    assert recorder.closed(outer)
+    assert (recorder.facts[inner].tls, recorder.facts[outer].tls) == (True, False)
+    assert recorder.facts[inner].remote_port == proxy_port
+    assert recorder.stream(inner, Flow.SENT).startswith(b"GET /tunnelled HTTP/1.1\r\n")
+    assert recorder.stream(outer, Flow.RECEIVED).startswith(b"HTTP/1.1 200 Connection established")
+    assert recorder.stream(outer, Flow.SENT).count(b"\r\n\r\n") == 1
+    assert recorder.key_with(b"answer to /tunnelled", Role.SERVER)
