@@ -148,12 +148,9 @@ def _demo(_parsed: argparse.Namespace) -> int:
 
 def _bill(_parsed: argparse.Namespace) -> int:
     _setup_django()
-    from billing import tasks as billing
-    from pulse import tasks as pulse
+    from qcloud import bill
 
-    pulse.recompute_recent_usage()
-    billing.refresh_drafts()
-    return 0
+    return bill.main()
 
 
 def _clean_data(_parsed: argparse.Namespace) -> int:

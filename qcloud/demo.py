@@ -30,11 +30,17 @@ def _key(login: fleet_demo.Login) -> str:
     return login.account if login.role == "owner" else f"{login.account}-{login.role}"
 
 
+def _home(login: fleet_demo.Login) -> str:
+    """There is one provider, so its portal's address names no account."""
+    prefix = _PORTALS[login.tier]
+    return prefix if login.tier is Tier.CLOUD else f"{prefix}{login.account}/"
+
+
 def _person(login: fleet_demo.Login) -> dict[str, Any]:
     return {
         "tier": login.tier.value,
         "role": login.role,
-        "path": f"{_PORTALS[login.tier]}{login.account}/",
+        "path": _home(login),
         "email": login.email,
         "password": login.password,
     }

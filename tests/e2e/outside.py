@@ -87,7 +87,11 @@ class _TlsServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        with self._context.wrap_socket(request, server_side=True) as wrapped:
+        try:
+            wrapped = self._context.wrap_socket(request, server_side=True)
+        except ssl.SSLError:
+            return  # somebody only looked whether the port is open
+        with wrapped:
             super().finish_request(wrapped, client_address)
 
 
