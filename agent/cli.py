@@ -89,12 +89,13 @@ def _kernel(options: argparse.Namespace, call_limit: int) -> Source:
     from agent.capture.errors import CaptureUnavailable
     from agent.capture.kernel import KernelSource
     from agent.capture.settings import CaptureSettings
-    from agent.link.scope import namespace_inode
+    from agent.link.scope import Scope, namespace_inode
 
+    files = tuple(options.exclude_pid_file)
     settings = CaptureSettings(
         netns=namespace_inode(options.netns),
         call_limit=call_limit,
-        excluded_pids=options.exclude_pids | {os.getpid()},
+        excluded_pids=Scope(excluded=options.exclude_pids, files=files).excluded,
     )
     try:
         return KernelSource.open(settings)

@@ -91,6 +91,7 @@ class Runner:
 
     def run(self) -> int:
         """0 when all that was captured is delivered or safely on disk."""
+        self._status_file.write(self.status())
         self._writer.start()
         self._objects.start()
         self._control.start()
@@ -125,6 +126,7 @@ class Runner:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         self._state = "running"
+        self._control.beat_soon()
         _log.info("running", boot=str(self._boot), probes=[probe.family for probe in self._probes
                                                            if probe.active])  # fmt: skip
 
@@ -137,7 +139,10 @@ class Runner:
                 for chunk in source.poll(POLL_MS):
                     self._chunks += 1
                     self._bytes += chunk.length
-                    feed(chunk)
+                    try:
+                        feed(chunk)
+                    except Exception:  # noqa: BLE001  a fault of ours costs one connection
+                        self._fault(linker, chunk.connection)
                 self._writer.tick()
                 if time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + 1.0
@@ -149,6 +154,12 @@ class Runner:
             source.close()
         return False
 
+    def _fault(self, linker: Linker, key: int) -> None:
+        """Whatever the traffic was, the other connections are still to be seen."""
+        self._counters.drop("chunk", "fault")
+        _log.exception("a connection could not be followed; please report this")
+        linker.abandon(key)
+
     def _tick(self, source: Source, linker: Linker) -> Source:
         linker.tick(time.monotonic_ns())
         self._connections = linker.open_connections
@@ -159,6 +170,7 @@ class Runner:
         if running is not None:
             self._objects.use(running.store)
             linker.configure(running.link)
+            self._control.beat_soon()
             if self._reopen and running.call_limit != self._call_limit:
                 source = self._replace(source, linker, running.call_limit)
         self._status_file.write(self.status())
@@ -223,6 +235,7 @@ class Runner:
     def _health(self) -> HeartbeatRequest:
         return HeartbeatRequest(
             boot_id=self._boot,
+            status="ok" if all(probe.active for probe in self._probes) else "degraded",
             object_store=self._objects.kind,
             uptime_seconds=round(time.monotonic() - self._began, 1),
             exchanges=self._exchanges,

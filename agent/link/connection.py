@@ -45,7 +45,7 @@ class ConnectionLink:
     """``context`` is told of each finished exchange through ``finish(link, exchange)``."""
 
     __slots__ = ("answering", "asking", "asking_flow", "context", "early", "key", "last_ns",
-                 "pending", "requests", "responses", "template")  # fmt: skip
+                 "pending", "requests", "responses", "seen", "template")  # fmt: skip
 
     def __init__(
         self, key: int, context: LinkContext, template: RequestEvent, asking_flow: Flow
@@ -62,6 +62,9 @@ class ConnectionLink:
         self.early: Exchange | None = None
         """A response whose request was not seen, or not yet."""
         self.last_ns = 0
+        """Of the last chunk, by its own clock."""
+        self.seen = 0
+        """When it arrived."""
         self.requests = Reader(RequestSide(self), context.budget)
         self.responses = Reader(ResponseSide(self), context.budget)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -58,6 +59,9 @@ class Linker:
         self.context = LinkContext(settings, Budget(memory_limit), self._deliver)
         self._links: dict[int, ConnectionLink | None] = {}
         """``None``: known to be out of scope."""
+        self._seen = time.monotonic_ns()
+        """When the last tick was: silence is told by arrival, since a recording's own times
+        may lie in the past."""
 
     def feed(self, chunk: Chunk) -> None:
         """One chunk of the source, in its order."""
@@ -71,6 +75,7 @@ class Linker:
             self._close(link, now)
             return
         link.last_ns = now
+        link.seen = self._seen
         reader = link.requests if flow == link.asking_flow else link.responses
         if data:
             reader.feed(data, now)
@@ -89,12 +94,18 @@ class Linker:
     def tick(self, now: int) -> None:
         """About every second: time-outs, room, clocks, counts."""
         self.clock.sync()
+        self._seen = now
         limit = now - int(self.context.settings.idle_seconds * _NS)
         for link in self._links.values():
-            if link is not None and link.last_ns < limit and (link.pending or link.asking):
+            if link is not None and link.seen < limit and (link.pending or link.asking):
                 link.flush(link.last_ns)
-        self._make_room(now)
+        if not self._room():
+            self._give_up_oldest()
         self._count()
+
+    def abandon(self, key: int) -> None:
+        """Follow a connection no more, whatever state it is in."""
+        self._links[key] = None
 
     def shutdown(self, now: int) -> None:
         """Emit whatever is under way."""
@@ -122,24 +133,29 @@ class Linker:
             self._counters.drop("chunk", "unknown-connection")
             return None
         if not self._wanted(facts):
-            self._links[key] = None
+            self._ignore(key)
             return None
         server = _serves(facts, chunk)
         if server is None:
             self.context.odd("not-http")
             return None
-        return self._follow(facts, chunk.monotonic_ns, server=server)
+        return self._follow(facts, server=server)
 
-    def _follow(self, facts: Connection, now: int, *, server: bool) -> ConnectionLink | None:
+    def _ignore(self, key: int) -> None:
+        if len(self._links) >= self.context.settings.max_connections:
+            self._give_up_oldest()
+        self._links[key] = None
+
+    def _follow(self, facts: Connection, *, server: bool) -> ConnectionLink | None:
         settings = self.context.settings
         template = event_template(facts, server=server, settings=settings)
         if template.direction not in settings.directions:
-            self._links[facts.key] = None
+            self._ignore(facts.key)
             return None
         if len(self._links) >= settings.max_connections or not self._room():
             self._give_up_oldest()
         link = ConnectionLink(facts.key, self.context, template, _RECEIVED if server else _SENT)
-        link.last_ns = now
+        link.seen = self._seen
         self.context.budget.held += CONNECTION_COST
         self._links[facts.key] = link
         return link
@@ -160,11 +176,6 @@ class Linker:
     def _room(self) -> bool:
         budget = self.context.budget
         return budget.held < budget.limit * _FULL
-
-    def _make_room(self, now: int) -> None:
-        del now
-        if not self._room():
-            self._give_up_oldest()
 
     def _give_up_oldest(self) -> None:
         """Close what has been silent longest; its exchanges are emitted as they are."""

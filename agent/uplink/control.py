@@ -34,6 +34,7 @@ class Control:
         self._health = health
         self._refused_seconds = refused_seconds
         self._stop = threading.Event()
+        self._soon = threading.Event()
         self._backoff = Backoff()
         self._interval = 30.0
         self.clock_offset_ms = 0.0
@@ -43,15 +44,25 @@ class Control:
     def start(self) -> None:
         self._thread.start()
 
+    def beat_soon(self) -> None:
+        """Something changed that the platform should know."""
+        self._soon.set()
+
     def stop(self, timeout: float) -> None:
         self._stop.set()
+        self._soon.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def _run(self) -> None:
         self._session.resume()
         while not self._stop.is_set():
-            self._stop.wait(self._turn())
+            pause = self._turn()
+            if self._session.registered.is_set():
+                self._soon.wait(pause)
+                self._soon.clear()
+            else:
+                self._stop.wait(pause)
 
     def _turn(self) -> float:
         """One registration or heartbeat; seconds until the next."""

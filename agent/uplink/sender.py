@@ -10,6 +10,7 @@ import threading
 from typing import Final
 
 import structlog
+import zstandard
 
 from agent.counters import Counters
 from agent.spool.batch import ENCODING, Batch
@@ -65,16 +66,22 @@ class Sender:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._session.registered.wait(POLL_SECONDS):
-                if self._draining.is_set():
+            try:
+                if not self._turn() and self._draining.is_set():
                     return
-                continue
-            self._check_identity()
-            batch = self._spool.first(POLL_SECONDS)
-            if batch is not None:
-                self._pause(self._deliver(batch))
-            elif self._draining.is_set():
-                return
+            except (OSError, zstandard.ZstdError) as error:
+                _log.error("the spool cannot be read or moved; will retry", reason=str(error))
+                self._pause(self._refused_seconds)
+
+    def _turn(self) -> bool:
+        """Deliver one batch; ``False``: there is none, or nobody to take it."""
+        if not self._session.registered.wait(POLL_SECONDS):
+            return False
+        self._check_identity()
+        batch = self._spool.first(POLL_SECONDS)
+        if batch is not None:
+            self._pause(self._deliver(batch))
+        return batch is not None
 
     def _pause(self, seconds: float) -> None:
         if seconds and self._draining.is_set():

@@ -249,6 +249,7 @@ def test_outcomes_of_what_never_ended() -> None:
 
 def test_idle_gives_up_once_and_a_late_answer_is_not_counted_again() -> None:
     listener = Listener(settings=LinkSettings(idle_seconds=1.0))
+    listener.linker.tick(listener.now)
     listener.ask(get("/slow"))
     listener.now += 2_000 * MS
     listener.linker.tick(listener.now)

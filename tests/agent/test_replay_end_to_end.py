@@ -68,3 +68,15 @@ def test_statuses_and_hosts_are_those_of_the_recording(tmp_path: Path) -> None:
     assert {event.direction for event in stripe} == {Direction.EGRESS_EXTERNAL}
     assert {event.auth_token_mask for event in stripe} == {"****4242"}
     assert {event.exe for event in stripe} == {"/usr/bin/python3.11"}
+
+
+def test_a_long_recording_fed_at_once_leaves_nothing_unanswered(tmp_path: Path) -> None:
+    """Its chunks lie minutes in the past, which must not look like silence."""
+    recording = tmp_path / "demo.jsonl"
+    requests = write_demo(recording, minutes=15, rate=30, seed=2)
+    with Platform() as platform:
+        run_agent(platform, tmp_path / "data", "--replay", str(recording), "--speed", "max",
+                  "--idle-timeout", "2")  # fmt: skip
+        events = platform.events
+    assert len(events) == requests
+    assert {event.outcome for event in events} == {Outcome.COMPLETE}

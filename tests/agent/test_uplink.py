@@ -183,6 +183,7 @@ def test_a_batch_too_large_goes_in_halves_under_new_numbers(node: Node, platform
     platform.misbehave.extend([refuse(413), refuse(413)])
     node.spool_events(1, 2, 3, 4)
     node.start()
+    platform.wait(lambda: len(platform.events) == 4)
     node.delivered()
     assert sorted(paths(platform)) == ["/1", "/2", "/3", "/4"]
     assert [sequence for _, sequence in platform.order] == [3, 4, 5]
