@@ -48,9 +48,12 @@ class Facet:
 
 
 def read_filter(
-    request: HttpRequest, chosen: TimeRange, places: list[EnvironmentInfo]
+    request: HttpRequest, chosen: TimeRange, places: list[EnvironmentInfo], *, text: bool = True
 ) -> TrafficFilter:
-    """The filter of this address. What no facet knows narrows to nothing rather than to all."""
+    """The filter of this address. What no facet knows narrows to nothing rather than to all.
+
+    ``text=False`` leaves ``q`` to the page, which searches in what it shows.
+    """
     wanted = {name: request.GET.get(f"f.{name}", "")[:1024] for name in LABELS}
     slugs = {slug for slug in wanted["env"].split(",") if slug}
     status = wanted["status"]
@@ -66,7 +69,7 @@ def read_filter(
         process=wanted["process"],
         direction=wanted["direction"] if wanted["direction"] in dict(DIRECTIONS) else "",
         vendor=wanted["vendor"],
-        query=request.GET.get("q", "").strip()[:200],
+        query=request.GET.get("q", "").strip()[:200] if text else "",
     )
 
 

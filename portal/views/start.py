@@ -140,7 +140,7 @@ def _first_request(here: Here, place: EnvironmentInfo, agent: AgentInfo | None) 
     now = timezone.now()
     found = search_requests(
         here.scope,
-        TrafficFilter(since=now - LOOK_BACK, until=now + PATIENCE, environment_ids=(place.id,)),
+        TrafficFilter(since=now - LOOK_BACK, until=now + PATIENCE, environments=(place.id,)),
         limit=1,
     )
     if found.rows:

@@ -1,10 +1,259 @@
+"""Traffic as it happens, and an overview of an account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+
+from billing.selectors import estimate
+from fleet.selectors import environments, object_store_of
 from portal.door import page
+from portal.here import Here
+from portal.kit import formats, traffic_charts
+from portal.kit.ranges import TimeRange, range_picker, read_range
+from portal.kit.traffic import chips, facet_hidden, facets, read_filter
+from portal.kit.urls import with_query
+from portal.views.agents import agent_rows
+from portal.views.overview import Notice
+from pulse.analytics import (
+    TopRow,
+    TrafficFilter,
+    latency_over_time,
+    search_requests,
+    status_over_time,
+    top,
+    totals,
+    traffic_page,
+    vendors,
+)
+from pulse.errors import StoreUnavailable
+from qcloud.kernel.money import format_amount
 from qcloud.kernel.permissions import Permission as P
+
+NEW_VENDOR: Final = timedelta(days=1)
+LAST_LOOK: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class RankRow:
+    label: str
+    href: str
+    requests: int
+    errors: int
+    p95_ms: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    key: str
+    title: str
+    noun: str
+    rows: list[RankRow]
+
+
+_RANKINGS: Final = (
+    ("host", "Top hosts", "Host"),
+    ("path", "Top paths", "Path"),
+    ("process", "Top processes", "Executable"),
+    ("vendor", "Third parties", "Vendor"),
+)
 
 
 @page(P.PULSE_TRAFFIC_READ)
-def overview(r, h):
-    raise NotImplementedError
+def live(request: HttpRequest, here: Here) -> HttpResponseBase:
+    """Requests over time, how slow, how broken, and who; every facet stands in the address."""
+    chosen = read_range(request, default="1h")
+    places = environments(here.scope)
+    wanted = read_filter(request, chosen, places)
+    found = traffic_page(here.scope, wanted)
+    tops = {**found.tops, "path": top(here.scope, wanted, "path")}
+    sums = found.totals
+    context: dict[str, Any] = {
+        "picker": range_picker(request, chosen),
+        "facets": facets(request, places),
+        "facet_hidden": facet_hidden(request),
+        "chips": list(chips(request)),
+        "totals": sums,
+        "requests_href": _requests_href(request, here),
+        "errors_href": _requests_href(request, here, **{"f.status": "5xx"}),
+        "rankings": [_ranking(request, tops, *names) for names in _RANKINGS],
+        "status_chart": traffic_charts.status_chart(found.status, sums),
+        "latency_chart": traffic_charts.latency_chart(found.latency, sums),
+        **_stats(sums, chosen),
+    }
+    if not sums.requests:
+        context |= _nothing(here, wanted, chosen)
+    return render(request, "pages/live.html", context)
 
 
-live = requests = request_page = overview
+def _stats(sums: Any, chosen: TimeRange) -> dict[str, Any]:
+    return {
+        "rate": formats.rate(sums.requests / chosen.span.total_seconds()),
+        "error_share": sums.status_5xx / sums.requests if sums.requests else None,
+        "errors_note": f"{formats.count(sums.status_5xx)} of {formats.count(sums.requests)}",
+        "p50_note": f"half within {formats.milliseconds(sums.p50_ms)}",
+        "bytes_total": sums.bytes_sent + sums.bytes_received,
+        "bytes_note": f"{formats.size(sums.bytes_sent)} sent",
+    }
+
+
+def _requests_href(request: HttpRequest, here: Here, **changes: str) -> str:
+    """The list of requests with this page's filter."""
+    here_url = with_query(request, **changes)
+    return here.url("requests") + here_url.removeprefix(request.path)
+
+
+def _ranking(
+    request: HttpRequest, tops: dict[str, list[TopRow]], key: str, title: str, noun: str
+) -> Ranking:
+    rows = tops.get(key, [])
+    most = max((row.requests for row in rows), default=0) or 1
+    return Ranking(
+        key,
+        title,
+        noun,
+        [
+            RankRow(
+                label=row.value,
+                href=with_query(request, **{f"f.{key}": row.value}),
+                requests=row.requests,
+                errors=row.errors,
+                p95_ms=row.p95_ms,
+                share=row.requests / most,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _nothing(here: Here, wanted: TrafficFilter, chosen: TimeRange) -> dict[str, str]:
+    """Why the page is empty, in words that lead on."""
+    now = timezone.now()
+    last = search_requests(
+        here.scope, TrafficFilter(since=now - LAST_LOOK, until=now, environments=wanted.environments), limit=1
+    ).rows  # fmt: skip
+    if not last:
+        return {
+            "empty_title": "No request yet",
+            "empty_text": "As soon as an agent captures traffic, it appears here within seconds.",
+            "empty_href": here.url("start"),
+            "empty_link": "Start an agent",
+        }
+    label = chosen.label[0].lower() + chosen.label[1:]
+    return {
+        "empty_title": f"No request in the {label}" if chosen.preset else "No request in this range",
+        "empty_text": f"The last one came at {formats.when(last[0].timestamp)}.",
+    }  # fmt: skip
+
+
+@page(P.IDENTITY_ACCOUNT_READ)
+def overview(request: HttpRequest, here: Here) -> HttpResponseBase:
+    """Is anything wrong now? Whoever may not read traffic goes on to usage."""
+    if not here.may(P.PULSE_OVERVIEW_READ):
+        return HttpResponseRedirect(here.url("usage"))
+    chosen = read_range(request, default="24h")
+    context: dict[str, Any] = {
+        "picker": range_picker(request, chosen),
+        "notices": _notices(here),
+        "cost": _cost(here),
+        "environments": environments(here.scope),
+    }
+    try:
+        context |= _traffic(request, here, chosen)
+    except StoreUnavailable as error:
+        context |= {"degraded": error.message, "totals": None}
+    return render(request, "pages/overview.html", context)
+
+
+def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, Any]:
+    wanted = TrafficFilter(since=chosen.since, until=chosen.until)
+    sums = totals(here.scope, wanted)
+    by_status = status_over_time(here.scope, wanted)
+    before = totals(
+        here.scope, TrafficFilter(since=chosen.since - chosen.span, until=chosen.since)
+    )
+    latency = latency_over_time(here.scope, wanted)
+    p95 = next(series.values for series in latency.series if series.name == "p95")
+    known = vendors(here.scope, TrafficFilter(since=chosen.until - LAST_LOOK, until=chosen.until))
+    return {
+        "totals": sums,
+        "changes": {
+            "requests": _change(sums.requests, before.requests),
+            "errors": _change(sums.status_5xx, before.status_5xx),
+            "p95": _change(sums.p95_ms, before.p95_ms),
+            "bytes": _change(_bytes(sums), _bytes(before)),
+        },
+        "trends": {
+            "requests": traffic_charts.trend(by_status),
+            "errors": traffic_charts.trend(by_status, "5xx"),
+            "p95": list(p95[-96:]),
+        },
+        "status_chart": traffic_charts.status_chart(by_status, sums),
+        "hosts": _ranking(request, {"host": top(here.scope, wanted, "host", limit=8)}, "host",
+                          "Top hosts", "Host"),
+        "new_vendors": [v for v in known if v.first_seen > chosen.until - NEW_VENDOR][:8],
+        "known_vendors": len(known),
+        **_stats(sums, chosen),
+    }  # fmt: skip
+
+
+def _bytes(sums: Any) -> int:
+    return int(sums.bytes_sent + sums.bytes_received)
+
+
+def _change(now: float | None, before: float | None) -> str:
+    """``12 % more than before``, in words, because up is not always good."""
+    if not before or now is None:
+        return "nothing to compare with" if now else ""
+    share = (now - before) / before
+    if abs(share) < 0.005:
+        return "as before"
+    if abs(share) >= 10:
+        return f"{formats.compact(now / before)} times as before"
+    return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than before"
+
+
+def _notices(here: Here) -> list[Notice]:
+    rows = agent_rows(here) if here.may(P.FLEET_AGENT_READ) else []
+    notices = []
+    for health, tone, icon, words in (
+        ("silent", "danger", "danger", "silent: a node that you do not see"),
+        ("losing", "warn", "warn", "dropping events"),
+        ("partly", "warn", "warn", "capturing only a part"),
+    ):
+        found = [row for row in rows if row.health == health]
+        if found:
+            names = ", ".join(row.agent.name for row in found[:3])
+            notices.append(
+                Notice(tone, icon, f"{len(found)} of {len(rows)} agents {words} ({names}).",
+                       f"{here.url('agents')}?f.health={health}", "Show agents")
+            )  # fmt: skip
+    drifted = [row for row in rows if row.drifted]
+    if drifted:
+        notices.append(Notice("warn", "warn", f"{len(drifted)} agents run an older configuration.",
+                              here.url("agents"), "Show agents"))  # fmt: skip
+    bare = [p for p in environments(here.scope) if object_store_of(p.id) is None]
+    if bare:
+        names = ", ".join(place.name for place in bare[:3])
+        notices.append(
+            Notice("info", "lock", f"No payload is kept in {names}: no object store.",
+                   here.url("environment", bare[0].id), "Set object store")
+        )  # fmt: skip
+    return notices
+
+
+def _cost(here: Here) -> str:
+    """This month so far, where the reader may know and prices are known."""
+    if not here.may(P.BILLING_USAGE_READ):
+        return ""
+    found = estimate(here.scope)
+    if found.total is None or found.currency is None:
+        return ""
+    return format_amount(found.total, found.currency)
