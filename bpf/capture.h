@@ -136,7 +136,7 @@ struct library_key {
 	__u64 inode;
 };
 
-struct remote_key {
+struct address_key {
 	__u8 address[16];
 	__u32 port;
 };

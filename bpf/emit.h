@@ -5,7 +5,7 @@
 #include "http.h"
 #include "open.h"
 
-/* The verifier wants sizes that it knows, so the room comes in four of them. */
+/* The verifier wants sizes that it knows, so the room comes in a few of them. */
 #define EMIT(room)                                                                     \
 	do {                                                                           \
 		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r) + room, 0); \
@@ -51,6 +51,8 @@ __noinline int emit(__u64 connection, __u64 moment, __u64 buffer, __u64 lengths)
 
 	if (wanted <= 256)
 		EMIT(256);
+	else if (wanted <= 512)
+		EMIT(512);
 	else if (wanted <= 1024)
 		EMIT(1024);
 	else if (wanted <= 4096)

@@ -17,12 +17,12 @@ const volatile struct settings settings = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, 16 << 20);
 } events SEC(".maps");
 
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, drops, __u32, __u64, DROP_REASONS);
 MAP(BPF_MAP_TYPE_HASH, excluded_pids, __u32, __u8, 4096);
-MAP(BPF_MAP_TYPE_HASH, excluded_remotes, struct remote_key, __u8, 1024);
+MAP(BPF_MAP_TYPE_HASH, excluded_endpoints, struct address_key, __u8, 1024);
 MAP(BPF_MAP_TYPE_LRU_HASH, connections, struct connection_key, struct connection, 65536);
 MAP(BPF_MAP_TYPE_LRU_HASH, sockets, struct sock *, struct peers, 65536);
 /* An entry stays for the thread's next call: writing in place is cheaper than insert and delete. */

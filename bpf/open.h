@@ -93,13 +93,18 @@ static __always_inline __u32 netns_of(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-static __always_inline bool remote_excluded(const struct opened *opened)
+static __always_inline bool end_excluded(const __u8 *address, __u16 port)
 {
-	struct remote_key key = {};
+	struct address_key key = {.port = port};
 
-	__builtin_memcpy(key.address, opened->remote, sizeof(key.address));
-	key.port = opened->remote_port;
-	return bpf_map_lookup_elem(&excluded_remotes, &key) != NULL;
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	return bpf_map_lookup_elem(&excluded_endpoints, &key) != NULL;
+}
+
+static __always_inline bool endpoint_excluded(const struct opened *opened)
+{
+	return end_excluded(opened->remote, opened->remote_port) ||
+	       end_excluded(opened->local, opened->local_port);
 }
 
 static __always_inline void remember_peer(struct sock *sk, __u64 inode, __u32 tgid)
@@ -125,7 +130,7 @@ static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, _
 	}
 	fill_head(&opened->head, connection_id(inode, tgid, tls), KIND_OPEN);
 	fill_addresses(opened, sk);
-	if (remote_excluded(opened)) {
+	if (endpoint_excluded(opened)) {
 		bpf_ringbuf_discard(opened, BPF_RB_NO_WAKEUP);
 		return false;
 	}

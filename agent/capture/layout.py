@@ -21,7 +21,7 @@ _LIBRARY = struct.Struct("=QQQI4x")
 LIBRARY_KEY = struct.Struct("=QQ")
 CONNECTION_KEY = struct.Struct("=QQ")
 _SETTINGS = struct.Struct("=IIII")
-_REMOTE_KEY = struct.Struct("=16sI")
+_ADDRESS_KEY = struct.Struct("=16sI")
 PID_KEY = struct.Struct("=I")
 
 _AF_INET = 2
@@ -89,15 +89,15 @@ def pack_settings(settings: CaptureSettings, ring_bytes: int, *, plain_http: boo
     )
 
 
-def pack_remote(address: str, port: int) -> list[bytes]:
-    """The keys of a remote end: an IPv4 address also in its IPv6 clothes."""
+def pack_address(address: str, port: int) -> list[bytes]:
+    """The keys of an endpoint: an IPv4 address also in its IPv6 clothes."""
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is None:
-            return [_REMOTE_KEY.pack(parsed.packed, port)]
+            return [_ADDRESS_KEY.pack(parsed.packed, port)]
         parsed = parsed.ipv4_mapped
     mapped = b"\0" * 10 + b"\xff\xff" + parsed.packed
-    return [_REMOTE_KEY.pack(parsed.packed, port), _REMOTE_KEY.pack(mapped, port)]
+    return [_ADDRESS_KEY.pack(parsed.packed, port), _ADDRESS_KEY.pack(mapped, port)]
 
 
 def _address(family: int, packed: bytes) -> str:

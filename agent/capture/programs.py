@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent.capture.errors import BpfError
-from agent.capture.layout import PID_KEY, pack_remote, pack_settings
+from agent.capture.layout import PID_KEY, pack_address, pack_settings
 from agent.capture.libbpf import Link, Map, Object
 from agent.capture.ring import ring_size
 from agent.capture.settings import CaptureSettings
@@ -45,9 +45,9 @@ class Programs:
     def _exclude(self) -> None:
         for pid in self._settings.excluded_pids:
             self.map("excluded_pids").put(PID_KEY.pack(pid), b"\1")
-        for address, port in self._settings.excluded_remotes:
-            for key in pack_remote(address, port):
-                self.map("excluded_remotes").put(key, b"\1")
+        for address, port in self._settings.excluded_endpoints:
+            for key in pack_address(address, port):
+                self.map("excluded_endpoints").put(key, b"\1")
 
     def load(self, name: str, *, plain_http: bool = False) -> Object:
         """One file's programs, on the shared maps. Raises ``BpfError``."""

@@ -23,7 +23,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     plain_http: bool = True
     """Also HTTP without TLS on TCP sockets."""
-    ring_bytes: int = 8 << 20
+    ring_bytes: int = 16 << 20
     """Ring buffer between kernel and agent; rounded up to a power of two."""
     flush_ms: int = 40
     """How long a chunk may wait in the ring buffer before the agent fetches it."""
@@ -31,8 +31,11 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """HTTP connections followed at the same time; the longest unused is forgotten."""
     excluded_pids: frozenset[int] = frozenset()
     """Processes never looked at, as the host numbers them. The agent itself always is one."""
-    excluded_remotes: frozenset[tuple[str, int]] = frozenset()
-    """Remote (address, port) pairs never looked at: the platform's own."""
+    excluded_endpoints: frozenset[tuple[str, int]] = frozenset()
+    """(address, port) pairs; connections with one at either end are never looked at.
+
+    The platform's own: the agent's uplink, and the doors of a platform on the same host.
+    """
     libraries: tuple[Path, ...] = ()
     """Further files that hold OpenSSL (linked into a program, or named unusually)."""
     build_dir: Path | None = None

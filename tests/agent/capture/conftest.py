@@ -26,6 +26,14 @@ class Recorder:
         self.source = source
         self.chunks: list[Chunk] = []
         self.facts: dict[int, Connection] = {}
+        self._lost_before = source.lost()
+
+    def lost(self) -> dict[str, int]:
+        """Since this recorder began."""
+        return {
+            reason: count - self._lost_before[reason]
+            for reason, count in self.source.lost().items()
+        }
 
     def read(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -87,13 +95,24 @@ class Recorder:
         self.until(lambda: self.closed(key))
 
 
-@pytest.fixture
-def record() -> Iterator[Callable[..., Recorder]]:
-    """``record(**settings)`` starts capture; all of it stops at the end of the test."""
+@pytest.fixture(scope="session")
+def shared() -> Iterator[KernelSource]:
+    """Taking probes away takes a second, so that most tests use one source after the other."""
     require_real("ebpf", not examine(), "; ".join(map(str, examine())))
+    source = KernelSource.open(CaptureSettings())
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def record(shared: KernelSource) -> Iterator[Callable[..., Recorder]]:
+    """``record()`` begins to read; ``record(fresh=True)`` or settings start capture anew."""
     opened: list[KernelSource] = []
 
-    def start(**settings: object) -> Recorder:
+    def start(*, fresh: bool = False, **settings: object) -> Recorder:
+        if not fresh and not settings:
+            shared.poll(0)
+            return Recorder(shared)
         source = KernelSource.open(CaptureSettings(**settings))  # type: ignore[arg-type]
         opened.append(source)
         return Recorder(source)

@@ -127,7 +127,7 @@ def test_python_and_c_agree_on_every_structure(tmp_path: Path) -> None:
         "settings": layout._SETTINGS.size,
         "connection_key": layout.CONNECTION_KEY.size,
         "library_key": layout.LIBRARY_KEY.size,
-        "remote_key": layout._REMOTE_KEY.size,
+        "address_key": layout._ADDRESS_KEY.size,
     }
     source = tmp_path / "sizes.c"
     checks = [f'_Static_assert(sizeof(struct {n}) == {s}, "{n}");' for n, s in sizes.items()]

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from agent.capture.facts import connection_of, container_in, user_name
-from agent.capture.layout import _OPENED, KIND_OPEN, RECORD, pack_remote, unpack_opened
+from agent.capture.layout import _OPENED, KIND_OPEN, RECORD, pack_address, unpack_opened
 from agent.capture.ring import ring_size
 from agent.capture.source import Role
 
@@ -100,11 +100,11 @@ def test_a_user_without_a_name_is_a_number() -> None:
 
 
 def test_an_excluded_ipv4_address_is_meant_in_both_families() -> None:
-    plain, mapped = (struct.unpack("=16sI", key) for key in pack_remote("192.0.2.7", 8443))
+    plain, mapped = (struct.unpack("=16sI", key) for key in pack_address("192.0.2.7", 8443))
     assert plain == (bytes([192, 0, 2, 7]) + b"\0" * 12, 8443)
     assert mapped == (b"\0" * 10 + b"\xff\xff" + bytes([192, 0, 2, 7]), 8443)
-    assert len(pack_remote("2001:db8::5", 1)) == 1
-    assert pack_remote("::ffff:192.0.2.7", 8443) == pack_remote("192.0.2.7", 8443)
+    assert len(pack_address("2001:db8::5", 1)) == 1
+    assert pack_address("::ffff:192.0.2.7", 8443) == pack_address("192.0.2.7", 8443)
 
 
 @pytest.mark.parametrize(("wanted", "size"), [(1, 4096), (65536, 65536), (65537, 131072)])

@@ -73,7 +73,7 @@ def test_a_plain_connection_older_than_the_agent(record: Record, pair: Pair) -> 
     client, server = pair
     client.do(f"s.sendall({REQUEST % b'before'!r})")
     server.do("s.recv(4096)")
-    recorder = record()
+    recorder = record(fresh=True)
     server.do(f"s.sendall({OK!r})")
     client.do(f"s.recv(4096); s.sendall({REQUEST % b'after'!r})")
     key = recorder.wait_for(b"/after", Role.CLIENT)
@@ -93,7 +93,7 @@ def test_a_tls_connection_older_than_the_agent(
         response = connection.getresponse()
         response.read(1000)
     """)
-    recorder = record()
+    recorder = record(fresh=True)
     client.do("response.read(); connection.request('GET', '/after')")
     client.do("connection.getresponse().read()")
     key = recorder.wait_for(b"answer to /after", Role.CLIENT)
@@ -116,4 +116,4 @@ def test_forgetting_a_living_connection_gives_it_a_new_key(record: Record, pair:
     new = recorder.wait_for(b"/late", Role.CLIENT)
     assert new != old
     assert recorder.stream(new, Flow.SENT) == REQUEST % b"late"
-    assert recorder.source.lost()["unknown_connection"] == 0
+    assert recorder.lost()["unknown_connection"] == 0

@@ -52,7 +52,7 @@ def test_reads_answered_from_openssl_s_buffer(
     server = recorder.key_with(b"answer to /slow", Role.SERVER)
     assert recorder.stream(key, Flow.RECEIVED) == recorder.stream(server, Flow.SENT)
     assert len(recorder.chunks) > 10
-    assert recorder.source.lost()["no_socket"] == 0
+    assert recorder.lost()["no_socket"] == 0
 
 
 def test_a_read_that_fails_gives_nothing(record: Record, puppet: Puppets, https_port: int) -> None:
@@ -146,7 +146,7 @@ def test_a_program_that_moves_the_ciphertext_itself(
         server = recorder.key_with(b"/task%d-0." % task, Role.SERVER)
         assert recorder.facts[server].remote_port == recorder.facts[key].local_port
         assert recorder.stream(key, Flow.RECEIVED) == recorder.stream(server, Flow.SENT)
-    assert recorder.source.lost()["no_socket"] == 0
+    assert recorder.lost()["no_socket"] == 0
 
 
 def test_a_large_answer_over_tls(record: Record, https_port: int) -> None:
@@ -183,7 +183,7 @@ def test_a_library_file_deleted_before_the_agent_came(
     client.do("import ssl")
     assert client.do(_MAPPED).strip("{}'") == str(copy)
     copy.unlink()
-    recorder = record()
+    recorder = record(fresh=True)
     fetch(client, https_port, "deleted")
     recorder.wait_for(b"answer to /deleted", Role.CLIENT)
 

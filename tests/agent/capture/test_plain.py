@@ -131,7 +131,7 @@ def test_what_is_not_http_costs_no_chunk(record: Record, pair: Pair) -> None:
     recorder.read(0.3)
     seen = {facts.pid for facts in recorder.facts.values()}
     assert seen.isdisjoint({client.pid, server.pid})
-    assert set(recorder.source.lost().values()) == {0}
+    assert set(recorder.lost().values()) == {0}
 
 
 def test_descriptor_zero(record: Record, puppet: Callable[..., Puppet]) -> None:

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.capture.source import Flow, Role
+from agent.capture.source import Role
 from tests.agent.capture.conftest import Recorder
 from tests.agent.capture.puppet import Puppet
 from tests.agent.capture.test_plain import OK, REQUEST
@@ -106,18 +106,19 @@ def test_processes_left_out_by_the_settings(record: Record, https_port: int) -> 
     assert recorder.keys_with(b"/half", Role.SERVER) == []
 
 
-def test_a_remote_end_is_left_out(record: Record, puppet: Puppets) -> None:
+def test_an_endpoint_is_left_out_at_both_ends(record: Record, puppet: Puppets) -> None:
     client, server = puppet(), puppet()
     port = server.listen()
-    recorder = record(excluded_remotes=frozenset({("127.0.0.1", port)}))
+    recorder = record(excluded_endpoints=frozenset({("127.0.0.1", port)}))
     client.connect(port)
     server.accept()
     client.do(f"s.sendall({REQUEST % b'platform'!r})")
     server.do("s.recv(4096)")
-    key = recorder.wait_for(b"/platform", Role.SERVER)
+    talk_to_oneself(client, b"shown")
+    recorder.wait_for(b"/shown", Role.SERVER)
     recorder.read(0.2)
-    assert recorder.keys_with(b"/platform", Role.CLIENT) == []
-    assert recorder.stream(key, Flow.RECEIVED) == REQUEST % b"platform"
+    assert recorder.keys_at(port) == set()
+    assert recorder.key_with(b"/shown", Role.CLIENT)
 
 
 def test_plain_http_can_be_switched_off(record: Record, http_port: int, https_port: int) -> None:
