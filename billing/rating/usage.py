@@ -80,7 +80,8 @@ class Part:
     digest: str
 
 
-NOTHING: Final = Part(0, Counts(), hashlib.sha256().hexdigest())
+_NO_USAGE: Final = Counts()
+NOTHING: Final = Part(0, _NO_USAGE, hashlib.sha256().hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Gathered:
 def gather(rows: Iterable[HourRow], marks: tuple[datetime, ...] = ()) -> dict[Source, Gathered]:
     """Sum and fingerprint rows by environment, whatever their order.
 
-    A row given twice counts once. Raises ``Conflict`` where two rows for the same hour
+    A row given twice counts once; a row of zeros is as good as none. Raises ``Conflict`` where two rows for the same hour
     disagree: no sum of them would be right.
     """
     by_source: dict[Source, dict[datetime, Counts]] = {}
@@ -106,7 +107,13 @@ def gather(rows: Iterable[HourRow], marks: tuple[datetime, ...] = ()) -> dict[So
             raise contradicting_usage(
                 row.source.account_id, row.source.environment_id, row.hour.isoformat()
             )
-    return {source: _gathered(source, by_source[source], marks) for source in sorted(by_source)}
+    counted = {source: _used(by_source[source]) for source in sorted(by_source)}
+    return {source: _gathered(source, hours, marks) for source, hours in counted.items() if hours}
+
+
+def _used(hours: Mapping[datetime, Counts]) -> dict[datetime, Counts]:
+    """Metering writes zeros over an hour whose events are gone: what counts is no usage."""
+    return {hour: counts for hour, counts in hours.items() if counts != _NO_USAGE}
 
 
 def _gathered(

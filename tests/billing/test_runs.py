@@ -186,9 +186,8 @@ def test_prices_in_another_currency_replace_the_draft(shop: Person, reseller_own
     assert [row.currency for row in selectors.invoices(shop.scope).rows] == ["JPY"]
 
 
-def test_without_prices_there_is_no_invoice(
-    transactional_db: None, customer_owner: Person, reseller_owner: Person
-) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_without_prices_there_is_no_invoice(customer_owner: Person, reseller_owner: Person) -> None:
     assert [draft.state for draft in run(reseller_owner).drafts] == ["no prices"]
     assert selectors.invoices(customer_owner.scope).rows == ()
 
