@@ -62,7 +62,7 @@ def top_many(
         if name not in DIMENSIONS:
             raise Invalid(f"{name!r} is not one of {', '.join(DIMENSIONS)}")
     found = tops(scope, chosen, dimensions, min(limit, MAX_LIMIT), store=store)
-    return {name: [_row(group) for group in groups] for name, groups in found.items()}
+    return {name: [top_row(group) for group in groups] for name, groups in found.items()}
 
 
 def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:
@@ -77,7 +77,7 @@ def processes(
     return inventory.processes(scope, chosen, store=store)
 
 
-def _row(group: Group) -> TopRow:
+def top_row(group: Group) -> TopRow:
     return TopRow(
         value=group.value,
         requests=group.requests,

@@ -12,11 +12,8 @@ from pulse.store.gate import ask
 from qcloud.kernel.scope import Scope
 
 # quantilesBFloat16 keeps eight bits of mantissa: an answer is within 1 % of the exact one.
-_SERIES: Final = """
-SELECT
-    intDiv(toUnixTimestamp64Micro(timestamp), {step:Int64}) AS bucket,
-    grouping(bucket) AS is_total,
-    count(),
+MEASURES: Final = """
+    count() AS requests,
     countIf(direction = 'ingress'),
     countIf(direction = 'egress-internal'),
     countIf(direction = 'egress-external'),
@@ -29,10 +26,12 @@ SELECT
     sum(toUInt128(bytes_received)),
     countIf(replayed),
     quantilesBFloat16(0.5, 0.95, 0.99)(duration_us)
-FROM requests
-WHERE %s
-GROUP BY bucket WITH ROLLUP
 """
+BUCKET: Final = "intDiv(toUnixTimestamp64Micro(timestamp), {step:Int64})"
+_SERIES: Final = (
+    f"SELECT {BUCKET} AS bucket, grouping(bucket) AS is_total, {MEASURES}"  # noqa: S608
+    " FROM requests WHERE %s GROUP BY bucket WITH ROLLUP"
+)
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,12 @@ def series(
     """
     where, parameters = conditions(scope, chosen)
     rows = ask(scope, _SERIES % where, {**parameters, "step": step_us}, store=store)
-    buckets = {int(row[0]): _sums(row) for row in rows if not row[1]}
-    totals = [_sums(row) for row in rows if row[1]]
+    buckets = {int(row[0]): sums_of(row[2:]) for row in rows if not row[1]}
+    totals = [sums_of(row[2:]) for row in rows if row[1]]
     return buckets, totals[0] if totals and totals[0].requests else None
 
 
-def _sums(row: Sequence[Any]) -> Sums:
-    p50, p95, p99 = row[-1]
-    return Sums((p50, p95, p99), *(int(value) for value in row[2:-1]))
+def sums_of(measures: Sequence[Any]) -> Sums:
+    """The values of ``MEASURES``, in their order."""
+    p50, p95, p99 = measures[-1]
+    return Sums((p50, p95, p99), *(int(value) for value in measures[:-1]))
