@@ -1,4 +1,4 @@
-"""Buckets of time that people can read: at most 400, each of a round length."""
+"""Buckets of time that people can read: at most 150, each of a round length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from pulse.store.filters import micros, moment_of
 
-MAX_BUCKETS: Final = 400
+MAX_BUCKETS: Final = 150
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400
 # Seconds. Each divides a day, so that buckets begin at round times; then whole days.
