@@ -97,8 +97,8 @@ class Gathered:
 def gather(rows: Iterable[HourRow], marks: tuple[datetime, ...] = ()) -> dict[Source, Gathered]:
     """Sum and fingerprint rows by environment, whatever their order.
 
-    A row given twice counts once; a row of zeros is as good as none. Raises ``Conflict`` where two rows for the same hour
-    disagree: no sum of them would be right.
+    A row given twice counts once; a row of zeros is as good as none. Raises ``Conflict``
+    where two rows for the same hour disagree: no sum of them would be right.
     """
     by_source: dict[Source, dict[datetime, Counts]] = {}
     for row in rows:

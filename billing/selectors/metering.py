@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pulse.metering import UsageHourInfo, usage_hours
-
 from billing.periods import Period
 from billing.rating.usage import Counts, HourRow, Source
 from fleet.selectors import environments
 from identity.selectors import AccountInfo, children
+from pulse.metering import UsageHourInfo, usage_hours
 from qcloud.kernel.scope import Scope, Tier
 
 

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import connection
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from audit import selectors as audit_selectors
 from billing import selectors, services
@@ -27,6 +30,7 @@ from qcloud.kernel.scope import Tier, unscoped
 from tests.billing.conftest import TODAY, publish, run, unit_price
 from tests.billing.metered import NOON, environment, forget, meter, system
 from tests.factories.cast import Person, found
+from tests.services.plugin import database_name, superuser
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -340,48 +344,82 @@ import sys, uuid, django
 django.setup()
 from billing.services import run_billing
 from qcloud.kernel.permissions import Actor
-print("started", flush=True)
 run_billing(actor=Actor.system("kill test"), seller_id=uuid.UUID(sys.argv[1]), period=sys.argv[2])
-print("finished", flush=True)
 """
 
 
-def _spawn(seller_id: UUID, period: str) -> subprocess.Popen[str]:
+def _spawn(seller_id: UUID, period: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", _RUN, str(seller_id), period],
         cwd=ROOT,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"]},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
     )
 
 
-@pytest.mark.parametrize("after", [1, 7, 20])
+@pytest.mark.parametrize("done", [0, 3, 7])
 def test_a_run_killed_midway_is_finished_by_the_next(
-    shop: Person, reseller_owner: Person, after: int
+    shop: Person, reseller_owner: Person, done: int
 ) -> None:
-    """Killed once ``after`` of 40 drafts are there: whole drafts only, no lock left behind."""
-    for number in range(39):
-        found(reseller_owner.actor, Tier.CUSTOMER, f"customer-{number:02}")
+    """Killed inside the transaction of a draft: those before it stay, no lock is left behind."""
+    buyers = [found(reseller_owner.actor, Tier.CUSTOMER, f"buyer-{n}") for n in range(7)]
+    buyers.insert(0, shop.account)
     meter(shop, environment(shop), 1_000)
-    # The child goes by the real clock, for which this month has begun.
-    child = _spawn(reseller_owner.account.id, "2026-11")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "started\n"
-    deadline = time.monotonic() + 20
-    while _drafts() < after and time.monotonic() < deadline:
-        time.sleep(0.001)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    left = _drafts()
-    assert left >= after
-    report = run(reseller_owner)
-    assert report.count("created") == 40 - left
-    assert report.count("unchanged") == left
-    assert report.count("created") + report.count("unchanged") == len(report.drafts) == 40
-    assert run(reseller_owner).count("unchanged") == 40
+    with superuser(database_name()) as blocker:
+        blocker.autocommit = False
+        _block_draft(blocker, reseller_owner.account.id, buyers[done].id)
+        # The child goes by the real clock, for which this month has begun.
+        child = _spawn(reseller_owner.account.id, "2026-11")
+        _wait_until_blocked(blocker)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        blocker.rollback()
+    assert _drafts() == done
+    states = [draft.state for draft in run(reseller_owner).drafts]
+    assert states == ["unchanged"] * done + ["created"] * (8 - done)
+    assert run(reseller_owner).count("unchanged") == 8
+
+
+def _block_draft(blocker: Any, seller_id: UUID, buyer_id: UUID) -> None:
+    """A row with the draft's unique key that is not committed: whoever inserts it waits."""
+    columns = [field.column for field in Invoice._meta.concrete_fields]
+    row = Invoice(
+        seller_id=seller_id,
+        buyer_id=buyer_id,
+        period="2026-11",
+        currency="EUR",
+        zone="UTC",
+        period_start=NOON,
+        period_end=TODAY,
+        total=Decimal(0),
+        terms={},
+        settled_until=NOON,
+        created_at=NOON,
+        computed_at=NOON,
+    )
+    values = [Jsonb(value) if value == {} else value for value in _values(row, columns)]
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    marks = sql.SQL(", ").join(sql.Placeholder() * len(columns))
+    blocker.execute(
+        sql.SQL("INSERT INTO billing_invoice ({}) VALUES ({})").format(names, marks), values
+    )
+
+
+def _values(row: Invoice, columns: list[str]) -> list[Any]:
+    return [getattr(row, column) for column in columns]
+
+
+def _wait_until_blocked(blocker: Any) -> None:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database() AND query LIKE '%billing_invoice%'"
+    )
+    deadline = time.monotonic() + 30
+    while blocker.execute(waiting).fetchone() != (1,):
+        assert time.monotonic() < deadline, "the run never came to the blocked draft"
+        blocker.execute("SELECT pg_stat_clear_snapshot()")
+        time.sleep(0.01)
 
 
 def _drafts() -> int:
