@@ -249,3 +249,14 @@ def test_idle_memory_stays_small(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert memory < 60 * 1024 * 1024
+
+
+def test_the_doctor_says_whether_capture_can_work() -> None:
+    from agent.capture.doctor import examine
+
+    done = agent("doctor")
+    findings = [str(finding) for finding in examine()]
+    assert done.returncode == (3 if findings else 0)
+    assert done.stdout.splitlines() == (
+        findings or ["Nothing is missing: capture should work here."]
+    )

@@ -64,6 +64,17 @@ def curl(namespace: str, *urls: str) -> None:
     )
 
 
+def start_agent(
+    platform: Platform, namespace: str, folder: Path, status: Path
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "agent", "--data-dir", str(folder / "data"),
+         "--registration-endpoint", platform.url, "--netns", f"/var/run/netns/{namespace}",
+         "--status-file", str(status), "--log-level", "warning"],
+        env=os.environ | {"REGISTRATION_TOKEN": REGISTRATION_TOKEN},
+    )  # fmt: skip
+
+
 @pytest.mark.real
 def test_every_request_once_for_each_end_and_payload_only_in_the_store(
     namespace: str, tmp_path: Path
@@ -72,12 +83,7 @@ def test_every_request_once_for_each_end_and_payload_only_in_the_store(
     secure, plain = Server(namespace, certificate(tmp_path / "pem")), Server(namespace, None)
     with Platform() as platform:
         platform.config = configured(objects)
-        agent = subprocess.Popen(
-            [sys.executable, "-m", "agent.cli", "--data-dir", str(tmp_path / "data"),
-             "--registration-endpoint", platform.url, "--netns", f"/var/run/netns/{namespace}",
-             "--status-file", str(status), "--log-level", "warning"],
-            env=os.environ | {"REGISTRATION_TOKEN": REGISTRATION_TOKEN},
-        )  # fmt: skip
+        agent = start_agent(platform, namespace, tmp_path, status)
         try:
             platform.wait(lambda: read(status)["state"] == "running", 30.0)
             made = []
@@ -108,3 +114,33 @@ def test_every_request_once_for_each_end_and_payload_only_in_the_store(
         assert "QuerySecret" in transaction.request.url
         assert transaction.response is not None
         assert event.path.encode() in transaction.response.body
+
+
+@pytest.mark.real
+def test_capture_goes_on_across_a_change_of_configuration(namespace: str, tmp_path: Path) -> None:
+    """With bodies wanted, capture is opened anew with room for them."""
+    status, objects = tmp_path / "status.json", tmp_path / "objects"
+    plain = Server(namespace, None)
+    base = f"http://127.0.0.1:{plain.port}"
+    with Platform() as platform:
+        platform.interval = 1.0
+        agent = start_agent(platform, namespace, tmp_path, status)
+        try:
+            platform.wait(lambda: read(status)["state"] == "running", 30.0)
+            curl(namespace, f"{base}/before/1")
+            platform.wait(lambda: len(platform.events) == 2)
+            platform.config = configured(objects)
+            platform.wait(lambda: read(status)["object_store"] == "directory", 20.0)
+            curl(namespace, f"{base}/big/40000/after")
+            platform.wait(lambda: len(platform.events) == 4)
+        finally:
+            agent.send_signal(signal.SIGTERM)
+            assert agent.wait(20) == 0
+            plain.stop()
+        events = sorted(platform.events, key=lambda event: event.timestamp)
+    assert [event.path for event in events] == ["/before/1"] * 2 + ["/big/40000/after"] * 2
+    assert [bool(event.object_digest) for event in events] == [False, False, True, True]
+    for event in events[2:]:
+        transaction = decode_transaction((objects / event.object_digest).read_bytes())
+        assert transaction.response is not None
+        assert transaction.response.body == b"answer to /big/40000/after" + b"x" * 40_000
