@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final, Protocol
+from typing import Any, Concatenate, Final, Protocol
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -33,8 +33,7 @@ _STRANGER: Final = "There is no such page, or it is not yours to see."
 _VARY: Final = ("Cookie", "HX-Request", "HX-Target", "HX-Request-Type")
 
 
-class View(Protocol):
-    def __call__(self, request: HttpRequest, here: Here, /, **kwargs: Any) -> HttpResponseBase: ...
+View = Callable[Concatenate[HttpRequest, Here, ...], HttpResponseBase]
 
 
 class Door(Protocol):
@@ -137,7 +136,7 @@ def _actor(request: HttpRequest, account: AccountInfo | None) -> Actor | None:
     if account is None:
         return None
     return actor_for(
-        request.user,  # type: ignore[arg-type]  # authenticated: a User
+        request.user,
         account.slug,
         ip=client_ip(request),
         request_id=request.request_id,  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ class Here:
 
     @classmethod
     def of(cls, request: HttpRequest, account: AccountInfo, actor: Actor) -> Here:
-        return cls(portal_of(request.path), account, actor, request.path, request.user.id)  # type: ignore[arg-type,union-attr]
+        return cls(portal_of(request.path), account, actor, request.path, user_id_of(request))
 
     @property
     def scope(self) -> Scope:
@@ -84,6 +84,14 @@ class Here:
     @cached_property
     def memberships(self) -> list[MembershipInfo]:
         return memberships_of(self.user_id)
+
+
+def user_id_of(request: HttpRequest) -> UUID:
+    """Of somebody who has signed in."""
+    user = request.user
+    if not isinstance(user.pk, UUID):
+        raise TypeError("nobody has signed in; ask is_authenticated first")
+    return user.pk
 
 
 def home_of(account: AccountInfo) -> str:

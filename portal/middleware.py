@@ -9,20 +9,18 @@ from typing import Final
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'nonce-{nonce}'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        # hx-csp makes the one policy by which swapped-in pages reach the document.
-        "trusted-types htmx",
-    )
+_POLICY: Final = (
+    "default-src 'none'; "
+    "script-src 'self' 'nonce-{nonce}'; "
+    "style-src 'self'; "
+    "img-src 'self'; "
+    "connect-src 'self'; "
+    "form-action 'self'; "
+    "base-uri 'none'; "
+    "frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; "
+    # hx-csp makes the one policy by which swapped-in pages reach the document.
+    "trusted-types htmx"
 )
 _FEATURES: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 

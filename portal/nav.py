@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Item:
     """Of the page, without its portal."""
     label: str
     icon: str
-    permission: P
+    permission: Permission
     key: str
     """Letter after ``g``."""
 
@@ -30,69 +30,81 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
         Group(
             "",
             (
-                Item("overview", "Overview", "overview", P.PULSE_OVERVIEW_READ, "o"),
-                Item("start", "Start", "rocket", P.FLEET_ENVIRONMENT_READ, "s"),
+                Item("overview", "Overview", "overview", Permission.PULSE_OVERVIEW_READ, "o"),
+                Item("start", "Start", "rocket", Permission.FLEET_ENVIRONMENT_READ, "s"),
             ),
         ),
         Group(
             "Traffic",
             (
-                Item("live", "Live", "live", P.PULSE_TRAFFIC_READ, "l"),
-                Item("requests", "Requests", "requests", P.PULSE_REQUEST_READ, "r"),
+                Item("live", "Live", "live", Permission.PULSE_TRAFFIC_READ, "l"),
+                Item("requests", "Requests", "requests", Permission.PULSE_REQUEST_READ, "r"),
             ),
         ),
-        Group("Data", (Item("vendors", "Vendors", "vendors", P.PULSE_VENDOR_READ, "v"),)),
+        Group("Data", (Item("vendors", "Vendors", "vendors", Permission.PULSE_VENDOR_READ, "v"),)),
         Group(
             "Agents",
             (
-                Item("environments", "Environments", "environments", P.FLEET_ENVIRONMENT_READ, "e"),
-                Item("agents", "Agents", "agents", P.FLEET_AGENT_READ, "a"),
+                Item(
+                    "environments",
+                    "Environments",
+                    "environments",
+                    Permission.FLEET_ENVIRONMENT_READ,
+                    "e",
+                ),
+                Item("agents", "Agents", "agents", Permission.FLEET_AGENT_READ, "a"),
             ),
         ),
         Group(
             "Billing",
             (
-                Item("usage", "Usage", "usage", P.BILLING_USAGE_READ, "u"),
-                Item("invoices", "Invoices", "invoice", P.BILLING_INVOICE_READ, "i"),
+                Item("usage", "Usage", "usage", Permission.BILLING_USAGE_READ, "u"),
+                Item("invoices", "Invoices", "invoice", Permission.BILLING_INVOICE_READ, "i"),
             ),
         ),
-        Group("Settings", (Item("audit", "Audit log", "audit", P.AUDIT_LOG_READ, "t"),)),
+        Group("Settings", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
     ),
     "r": (
-        Group("", (Item("overview", "Overview", "overview", P.IDENTITY_ACCOUNT_READ, "o"),)),
+        Group(
+            "", (Item("overview", "Overview", "overview", Permission.IDENTITY_ACCOUNT_READ, "o"),)
+        ),
         Group(
             "Customers",
             (
-                Item("customers", "Customers", "customers", P.IDENTITY_ACCOUNT_READ, "c"),
-                Item("usage", "Usage", "usage", P.BILLING_USAGE_READ, "u"),
+                Item("customers", "Customers", "customers", Permission.IDENTITY_ACCOUNT_READ, "c"),
+                Item("usage", "Usage", "usage", Permission.BILLING_USAGE_READ, "u"),
             ),
         ),
         Group(
             "Billing",
             (
-                Item("books", "Price books", "book", P.BILLING_BOOK_READ, "p"),
-                Item("invoices", "Invoices", "invoice", P.BILLING_INVOICE_READ, "i"),
+                Item("books", "Price books", "book", Permission.BILLING_BOOK_READ, "p"),
+                Item("invoices", "Invoices", "invoice", Permission.BILLING_INVOICE_READ, "i"),
             ),
         ),
-        Group("Settings", (Item("audit", "Audit log", "audit", P.AUDIT_LOG_READ, "t"),)),
+        Group("Settings", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
     ),
     "admin": (
-        Group("", (Item("overview", "Overview", "overview", P.IDENTITY_ACCOUNT_READ, "o"),)),
+        Group(
+            "", (Item("overview", "Overview", "overview", Permission.IDENTITY_ACCOUNT_READ, "o"),)
+        ),
         Group(
             "Accounts",
             (
-                Item("accounts", "Accounts", "tree", P.IDENTITY_ACCOUNT_READ, "a"),
-                Item("usage", "Usage", "usage", P.BILLING_USAGE_READ, "u"),
+                Item("accounts", "Accounts", "tree", Permission.IDENTITY_ACCOUNT_READ, "a"),
+                Item("usage", "Usage", "usage", Permission.BILLING_USAGE_READ, "u"),
             ),
         ),
         Group(
             "Billing",
             (
-                Item("books", "Price books", "book", P.BILLING_BOOK_READ, "p"),
-                Item("invoices", "Invoices", "invoice", P.BILLING_INVOICE_READ, "i"),
+                Item("books", "Price books", "book", Permission.BILLING_BOOK_READ, "p"),
+                Item("invoices", "Invoices", "invoice", Permission.BILLING_INVOICE_READ, "i"),
             ),
         ),
-        Group("Platform", (Item("health", "Health", "health", P.QCLOUD_PLATFORM_READ, "h"),)),
-        Group("Security", (Item("audit", "Audit log", "audit", P.AUDIT_LOG_READ, "t"),)),
+        Group(
+            "Platform", (Item("health", "Health", "health", Permission.QCLOUD_PLATFORM_READ, "h"),)
+        ),
+        Group("Security", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
     ),
 }

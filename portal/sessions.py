@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from django.conf import settings
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from identity.sessions import SessionMiddleware
 from qcloud.kernel.scope import Tier
@@ -44,10 +43,8 @@ class PortalSessionMiddleware(SessionMiddleware):
             request.COOKIES[settings.SESSION_COOKIE_NAME] = request.COOKIES[cookie_name(portal)]
         super().process_request(request)
 
-    def process_response(
-        self, request: HttpRequest, response: HttpResponseBase
-    ) -> HttpResponseBase:
-        answer: HttpResponseBase = super().process_response(request, response)  # type: ignore[arg-type]
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        answer = super().process_response(request, response)
         morsel = answer.cookies.pop(settings.SESSION_COOKIE_NAME, None)
         if morsel is not None:
             name = cookie_name(request.portal)  # type: ignore[attr-defined]

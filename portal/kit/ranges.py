@@ -79,7 +79,7 @@ def _span(now: datetime, preset: str) -> tuple[datetime, datetime]:
 def _moment(text: str, zone: object) -> datetime | None:
     """ISO 8601 with an offset, or, as a browser's field sends it, without: the reader's zone."""
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if moment.tzinfo is None:

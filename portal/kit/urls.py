@@ -6,7 +6,7 @@ from django.http import HttpRequest, QueryDict
 
 
 def with_query(request: HttpRequest, **changes: str | None) -> str:
-    """This page's address with parameters set, or removed by ``None``.
+    """The page's own address with parameters set, or removed by ``None``.
 
     A double underscore stands for a dot: ``f__status="5xx"`` sets ``f.status``. Whatever
     changes, the drawer closes and the list starts at its first page unless asked otherwise.
@@ -30,4 +30,5 @@ def _set(query: QueryDict, name: str, value: str | None) -> None:
 def hidden_fields(request: HttpRequest, *, without: set[str]) -> list[tuple[str, str]]:
     """The parameters that a form of this page must carry along."""
     dropped = without | {"peek", "after", "export", "dialog"}
-    return [(name, value) for name, value in request.GET.items() if name not in dropped and value]
+    pairs = ((name, str(value)) for name, value in request.GET.items())
+    return [(name, value) for name, value in pairs if name not in dropped and value]

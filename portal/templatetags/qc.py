@@ -102,7 +102,7 @@ def home_of(account: AccountInfo) -> str:
 
 @register.simple_tag(takes_context=True)
 def query(context: Context, **changes: Any) -> str:
-    """This page's address with parameters changed; ``f__status`` is ``f.status``."""
+    """The page's own address with parameters changed; ``f__status`` is ``f.status``."""
     return with_query(
         context["request"], **{k: None if v is None else str(v) for k, v in changes.items()}
     )

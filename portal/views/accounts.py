@@ -21,7 +21,7 @@ from portal.kit.forms import Done, Failure, attempt, confirmed
 from portal.kit.metering import Usage, month_of, usage_by_account
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from qcloud.kernel.errors import Invalid, NotFound
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
 
 STATES: Final = {
@@ -75,27 +75,51 @@ def _spec(here: Here) -> TableSpec[AccountRow]:
         placeholder="Filter by name",
         choices=(
             Choice("state", "State", tuple((k, k) for k in STATES)),
-            *((Choice("tier", "Tier", (("reseller", "reseller"), ("customer", "customer"))),)
-              if tree else ()),
+            *(
+                (Choice("tier", "Tier", (("reseller", "reseller"), ("customer", "customer"))),)
+                if tree
+                else ()
+            ),
         ),
         columns=(
-            Column("name", "Account" if tree else "Customer", lambda r: r.account.name, lambda r: Cell(
-                r.account.name, href=here.url("account", r.id), indent=r.depth if tree else 0)),
+            Column(
+                "name",
+                "Account" if tree else "Customer",
+                lambda r: r.account.name,
+                lambda r: Cell(
+                    r.account.name, href=here.url("account", r.id), indent=r.depth if tree else 0
+                ),
+            ),
             Column("tier", "Tier", lambda r: r.account.tier.value, shown=tree),
-            Column("slug", "Short name", lambda r: r.account.slug, lambda r: Cell(r.account.slug, code=True)),
+            Column(
+                "slug",
+                "Short name",
+                lambda r: r.account.slug,
+                lambda r: Cell(r.account.slug, code=True),
+            ),
             Column("state", "State", lambda r: r.account.state, lambda r: STATES[r.account.state]),
-            Column("requests", "Requests this month", lambda r: r.usage.requests, lambda r: Cell(
-                formats.count(r.usage.requests)), number=True),
-            Column("bytes", "Traffic this month", lambda r: r.usage.bytes, lambda r: Cell(
-                formats.size(r.usage.bytes)), number=True),
+            Column(
+                "requests",
+                "Requests this month",
+                lambda r: r.usage.requests,
+                lambda r: Cell(formats.count(r.usage.requests)),
+                number=True,
+            ),
+            Column(
+                "bytes",
+                "Traffic this month",
+                lambda r: r.usage.bytes,
+                lambda r: Cell(formats.size(r.usage.bytes)),
+                number=True,
+            ),
             Column("parent", "Below", lambda r: r.parent_name, shown=tree),
             Column("currency", "Currency", lambda r: r.account.currency),
             Column("timezone", "Time zone", lambda r: r.account.timezone, shown=False),
         ),
-    )  # fmt: skip
+    )
 
 
-@page(P.IDENTITY_ACCOUNT_READ, post=P.IDENTITY_ACCOUNT_CREATE)
+@page(Permission.IDENTITY_ACCOUNT_READ, post=Permission.IDENTITY_ACCOUNT_CREATE)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     """The list; POST creates an account and its first owner."""
     failed = None
@@ -122,7 +146,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     context = {
         "table": shown,
         "failed": failed,
-        "may_create": here.may_write(P.IDENTITY_ACCOUNT_CREATE),
+        "may_create": here.may_write(Permission.IDENTITY_ACCOUNT_CREATE),
         **_choices(here),
     }
     status = failed.status if failed else 200
@@ -133,16 +157,22 @@ def _choices(here: Here) -> dict[str, Any]:
     """What the dialog for a new account offers."""
     is_cloud = here.account.tier is Tier.CLOUD
     resellers = [i for i in children(here.scope) if i.tier is Tier.RESELLER] if is_cloud else []
-    parents = ((str(here.account.id), f"{here.account.name} (this account)"),) + tuple(
-        (str(i.id), i.name) for i in resellers
+    parents = (
+        (str(here.account.id), f"{here.account.name} (this account)"),
+        *((str(i.id), i.name) for i in resellers),
     )
     tiers = (("reseller", "Reseller"), ("customer", "Customer")) if is_cloud else ()
     return {
         "parents": parents if is_cloud else (),
         "tiers": tiers,
         "currencies": CURRENCIES,
-        "zones": tuple((zone, zone) for zone in sorted(available_timezones()) if "/" in zone or zone == "UTC"),
-    }  # fmt: skip
+        "zones": _zones(),
+    }
+
+
+def _zones() -> tuple[tuple[str, str], ...]:
+    places = sorted(zone for zone in available_timezones() if "/" in zone)
+    return tuple((zone, zone) for zone in ("UTC", *places))
 
 
 def _create(request: HttpRequest, here: Here) -> AccountInfo:
@@ -179,7 +209,7 @@ def _parent(text: str, here: Here) -> UUID:
         raise Invalid("Choose the account above.", fields={"parent": "Choose one."}) from error
 
 
-@page(P.IDENTITY_ACCOUNT_READ)
+@page(Permission.IDENTITY_ACCOUNT_READ)
 def detail(request: HttpRequest, here: Here, account_id: UUID) -> HttpResponseBase:
     return _detail(request, here, account_id, None)
 
@@ -199,8 +229,8 @@ def _detail(
         "below": [i for i in inside if i.id != info.id],
         "failed": failed,
         "crumbs": [(("Accounts" if here.portal == "admin" else "Customers"), _list_url(here))],
-        "may_suspend": here.may_write(P.IDENTITY_ACCOUNT_SUSPEND),
-        "may_invoices": here.may(P.BILLING_INVOICE_READ),
+        "may_suspend": here.may_write(Permission.IDENTITY_ACCOUNT_SUSPEND),
+        "may_invoices": here.may(Permission.BILLING_INVOICE_READ),
     }
     return render(request, "pages/account.html", context, status=failed.status if failed else 200)
 
@@ -216,7 +246,7 @@ def _list_url(here: Here) -> str:
     return here.url("accounts" if here.portal == "admin" else "customers")
 
 
-@action(P.IDENTITY_ACCOUNT_SUSPEND)
+@action(Permission.IDENTITY_ACCOUNT_SUSPEND)
 def suspend(request: HttpRequest, here: Here, account_id: UUID) -> HttpResponseBase:
     info = _below(here, account_id)
 
@@ -229,7 +259,7 @@ def suspend(request: HttpRequest, here: Here, account_id: UUID) -> HttpResponseB
     return _switched(request, here, info, attempt(request, here.scope, "suspend", change))
 
 
-@action(P.IDENTITY_ACCOUNT_SUSPEND)
+@action(Permission.IDENTITY_ACCOUNT_SUSPEND)
 def resume(request: HttpRequest, here: Here, account_id: UUID) -> HttpResponseBase:
     info = _below(here, account_id)
 

@@ -22,7 +22,7 @@ from portal.kit import formats
 from portal.kit.forms import Failure, attempt, confirmed
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, options, table
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 SILENT_AFTER: Final = timedelta(seconds=100)
 """Three heartbeats missed."""
@@ -98,27 +98,61 @@ def _spec(here: Here, rows: list[AgentRow]) -> TableSpec[AgentRow]:
             Choice("health", "Health", tuple((k, c.text) for k, c in HEALTH.items())),
         ),
         columns=(
-            Column("name", "Agent", lambda r: r.agent.name, lambda r: Cell(
-                r.agent.name, href=here.url("agent", r.id), replayed=r.agent.replaying)),
+            Column(
+                "name",
+                "Agent",
+                lambda r: r.agent.name,
+                lambda r: Cell(
+                    r.agent.name, href=here.url("agent", r.id), replayed=r.agent.replaying
+                ),
+            ),
             Column("health", "Health", lambda r: r.health, lambda r: HEALTH[r.health]),
             Column("environment", "Environment", lambda r: r.environment.slug),
             Column("heard", "Last heard", lambda r: r.agent.last_heartbeat_at, _heard),
             Column("probes", "Probes on", lambda r: r.probes_on),
-            Column("exchanges", "Exchanges", lambda r: r.agent.exchanges, lambda r: Cell(
-                formats.count(r.agent.exchanges)), number=True),
-            Column("lost", "Events dropped", lambda r: r.lost, lambda r: Cell(
-                formats.count(r.lost)), number=True),
-            Column("spool", "Spool", lambda r: r.agent.spool_bytes, lambda r: Cell(
-                formats.size(r.agent.spool_bytes)), number=True),
-            Column("config", "Configuration", lambda r: _config(r), _config_cell),
+            Column(
+                "exchanges",
+                "Exchanges",
+                lambda r: r.agent.exchanges,
+                lambda r: Cell(formats.count(r.agent.exchanges)),
+                number=True,
+            ),
+            Column(
+                "lost",
+                "Events dropped",
+                lambda r: r.lost,
+                lambda r: Cell(formats.count(r.lost)),
+                number=True,
+            ),
+            Column(
+                "spool",
+                "Spool",
+                lambda r: r.agent.spool_bytes,
+                lambda r: Cell(formats.size(r.agent.spool_bytes)),
+                number=True,
+            ),
+            Column("config", "Configuration", _config, _config_cell),
             Column("version", "Version", lambda r: r.agent.version),
-            Column("memory", "Memory", lambda r: r.agent.memory_bytes, lambda r: Cell(
-                formats.size(r.agent.memory_bytes)), number=True, shown=False),
-            Column("kernel", "Kernel", lambda r: r.agent.system.get("kernelRelease", ""), shown=False),
-            Column("registered", "Registered", lambda r: r.agent.registered_at, lambda r: Cell(
-                "", time=r.agent.registered_at), shown=False),
+            Column(
+                "memory",
+                "Memory",
+                lambda r: r.agent.memory_bytes,
+                lambda r: Cell(formats.size(r.agent.memory_bytes)),
+                number=True,
+                shown=False,
+            ),
+            Column(
+                "kernel", "Kernel", lambda r: r.agent.system.get("kernelRelease", ""), shown=False
+            ),
+            Column(
+                "registered",
+                "Registered",
+                lambda r: r.agent.registered_at,
+                lambda r: Cell("", time=r.agent.registered_at),
+                shown=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _heard(row: AgentRow) -> Cell:
@@ -143,7 +177,7 @@ _TESTS: Final[dict[str, Callable[[AgentRow, str], bool]]] = {
 }
 
 
-@page(P.FLEET_AGENT_READ)
+@page(Permission.FLEET_AGENT_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     rows = agent_rows(here)
     spec = _spec(here, rows)
@@ -153,7 +187,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     return render(request, "pages/agents.html", {"table": shown, "rows": rows})
 
 
-@page(P.FLEET_AGENT_READ)
+@page(Permission.FLEET_AGENT_READ)
 def detail(request: HttpRequest, here: Here, agent_id: UUID) -> HttpResponseBase:
     return _detail(request, here, agent_id, None)
 
@@ -167,12 +201,12 @@ def _detail(
         "health": HEALTH[row.health],
         "failed": failed,
         "crumbs": [("Agents", here.url("agents"))],
-        "may_write": here.may_write(P.FLEET_ENVIRONMENT_WRITE),
+        "may_write": here.may_write(Permission.FLEET_ENVIRONMENT_WRITE),
     }
     return render(request, "pages/agent.html", context, status=failed.status if failed else 200)
 
 
-@action(P.FLEET_ENVIRONMENT_WRITE)
+@action(Permission.FLEET_ENVIRONMENT_WRITE)
 def remove(request: HttpRequest, here: Here, agent_id: UUID) -> HttpResponseBase:
     row = _one(here, agent_id)
 

@@ -17,7 +17,7 @@ from portal.kit import formats
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
 from portal.kit.urls import with_query
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 OUTCOMES: Final = {
     "allowed": Cell("allowed", tone="ok", icon="check"),
@@ -39,22 +39,58 @@ def _spec(request: HttpRequest, names: dict[UUID, str]) -> TableSpec[EntryInfo]:
         else (Choice("outcome", "Outcome", tuple((k, k) for k in OUTCOMES)),),
         columns=(
             Column("at", "Time", lambda e: e.at, lambda e: _peek(request, e), sort=False),
-            Column("actor", "Who", lambda e: e.actor_label, lambda e: Cell(
-                e.actor_label or formats.NONE, sub="" if e.actor_kind == "staff" else e.actor_kind),
-                sort=False),
-            Column("action", "Action", lambda e: e.action, lambda e: Cell(e.action, code=True), sort=False),
-            Column("object", "Object", lambda e: f"{e.object_kind} {e.object_id}".strip(), lambda e: Cell(
-                e.object_kind or formats.NONE, sub=e.object_id[:60]), sort=False),
-            Column("outcome", "Outcome", lambda e: e.outcome, lambda e: OUTCOMES[e.outcome], sort=False),
-            Column("reason", "Reason", lambda e: e.reason, lambda e: Cell(
-                e.reason or formats.NONE, clip=True, title=e.reason), sort=False),
-            Column("account", "On account", lambda e: names.get(e.account_id, str(e.account_id)), sort=False,
-                   shown=len(names) > 1),
+            Column(
+                "actor",
+                "Who",
+                lambda e: e.actor_label,
+                lambda e: Cell(
+                    e.actor_label or formats.NONE,
+                    sub="" if e.actor_kind == "staff" else e.actor_kind,
+                ),
+                sort=False,
+            ),
+            Column(
+                "action",
+                "Action",
+                lambda e: e.action,
+                lambda e: Cell(e.action, code=True),
+                sort=False,
+            ),
+            Column(
+                "object",
+                "Object",
+                lambda e: f"{e.object_kind} {e.object_id}".strip(),
+                lambda e: Cell(e.object_kind or formats.NONE, sub=e.object_id[:60]),
+                sort=False,
+            ),
+            Column(
+                "outcome", "Outcome", lambda e: e.outcome, lambda e: OUTCOMES[e.outcome], sort=False
+            ),
+            Column(
+                "reason",
+                "Reason",
+                lambda e: e.reason,
+                lambda e: Cell(e.reason or formats.NONE, clip=True, title=e.reason),
+                sort=False,
+            ),
+            Column(
+                "account",
+                "On account",
+                lambda e: names.get(e.account_id, str(e.account_id)),
+                sort=False,
+                shown=len(names) > 1,
+            ),
             Column("ip", "From", lambda e: e.ip, sort=False),
-            Column("request_id", "Request id", lambda e: e.request_id, lambda e: Cell(
-                e.request_id or formats.NONE, code=True), sort=False, shown=False),
+            Column(
+                "request_id",
+                "Request id",
+                lambda e: e.request_id,
+                lambda e: Cell(e.request_id or formats.NONE, code=True),
+                sort=False,
+                shown=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _peek(request: HttpRequest, entry: EntryInfo) -> Cell:
@@ -66,7 +102,7 @@ def _peek(request: HttpRequest, entry: EntryInfo) -> Cell:
     )
 
 
-@page(P.AUDIT_LOG_READ)
+@page(Permission.AUDIT_LOG_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="7d")
     names = {here.account.id: here.account.name}

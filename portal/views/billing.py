@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,6 +22,7 @@ from billing.selectors import (
     assignments,
     invoice,
     invoices,
+    line_events_filter,
     periods_billed,
     price_books,
     recomputed_equal,
@@ -31,8 +35,8 @@ from portal.here import Here
 from portal.kit import formats
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, fetch_from, table
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.money import format_amount
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.money import exponent, format_amount
+from qcloud.kernel.permissions import Permission
 
 SIDES: Final = (("sales", "issued"), ("purchases", "received"))
 
@@ -51,22 +55,47 @@ def _spec(here: Here) -> TableSpec[InvoiceInfo]:
             *(() if is_customer else (Choice("side", "Direction", SIDES),)),
         ),
         columns=(
-            Column("period", "Month", lambda i: i.period, lambda i: Cell(
-                i.period, href=here.url("invoice", i.id), rel="invoice")),
-            Column("number", "Number", lambda i: i.number or "", lambda i: Cell(
-                i.number or formats.NONE), sort=False),
+            Column(
+                "period",
+                "Month",
+                lambda i: i.period,
+                lambda i: Cell(i.period, href=here.url("invoice", i.id), rel="invoice"),
+            ),
+            Column(
+                "number",
+                "Number",
+                lambda i: i.number or "",
+                lambda i: Cell(i.number or formats.NONE),
+                sort=False,
+            ),
             Column("state", "State", lambda i: i.state, _state, sort=False),
-            Column("side", "Direction", lambda i: dict(SIDES)[i.side], sort=False, shown=not is_customer),
+            Column(
+                "side",
+                "Direction",
+                lambda i: dict(SIDES)[i.side],
+                sort=False,
+                shown=not is_customer,
+            ),
             Column("seller", "From", lambda i: i.seller_name),
             Column("buyer", "To", lambda i: i.buyer_name, shown=not is_customer),
             Column("lines", "Lines", lambda i: i.lines, number=True, sort=False),
             Column("currency", "Currency", lambda i: i.currency, sort=False, shown=False),
-            Column("total", "Total", lambda i: i.total, lambda i: Cell(
-                format_amount(i.total, i.currency)), number=True),
-            Column("computed", "Computed", lambda i: i.computed_at, lambda i: Cell(
-                "", time=i.computed_at), shown=False),
+            Column(
+                "total",
+                "Total",
+                lambda i: i.total,
+                lambda i: Cell(format_amount(i.total, i.currency)),
+                number=True,
+            ),
+            Column(
+                "computed",
+                "Computed",
+                lambda i: i.computed_at,
+                lambda i: Cell("", time=i.computed_at),
+                shown=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _state(info: InvoiceInfo) -> Cell:
@@ -75,7 +104,7 @@ def _state(info: InvoiceInfo) -> Cell:
     return Cell(info.state, tone="ok", icon="check")
 
 
-@page(P.BILLING_INVOICE_READ)
+@page(Permission.BILLING_INVOICE_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     shown = table(
         request, _spec(here), lambda query, cursor, limit: _fetch(here, query, cursor, limit)
@@ -100,11 +129,11 @@ def _fetch(here: Here, query: Query, cursor: str, limit: int) -> Page[InvoiceInf
     return Page(found.rows, found.next_cursor or "")
 
 
-@page(P.BILLING_INVOICE_READ)
+@page(Permission.BILLING_INVOICE_READ)
 def detail(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBase:
     found = invoice(here.scope, invoice_id)
     slugs = {}
-    if here.portal == "c" and here.may(P.PULSE_REQUEST_READ):
+    if here.portal == "c" and here.may(Permission.PULSE_REQUEST_READ):
         slugs = {place.id: place.slug for place in environments(here.scope)}
     spec = _line_spec(here, found.invoice, slugs)
     shown = table(request, spec, fetch_from(found.lines, spec))
@@ -131,37 +160,69 @@ def _line_spec(here: Here, info: InvoiceInfo, slugs: dict[UUID, str]) -> TableSp
         page_size=500,
         columns=(
             Column("description", "Item", lambda n: n.description, lambda n: _item(here, n, slugs)),
-            Column("subject", "Customer", lambda n: n.subject_name, shown=info.side == "sales"
-                   or here.portal != "c"),
-            Column("environment", "Environment", lambda n: n.environment_label,
-                   shown=any(slugs)),
-            Column("quantity", "Quantity", lambda n: n.quantity, lambda n: Cell(
-                formats.count(n.quantity)), number=True),
+            Column(
+                "subject",
+                "Customer",
+                lambda n: n.subject_name,
+                shown=info.side == "sales" or here.portal != "c",
+            ),
+            Column("environment", "Environment", lambda n: n.environment_label, shown=any(slugs)),
+            Column(
+                "quantity",
+                "Quantity",
+                lambda n: n.quantity,
+                lambda n: Cell(_quantity(n)),
+                number=True,
+            ),
             Column("unit", "Per", lambda n: n.unit),
-            Column("unit_price", "Price", lambda n: n.unit_price, lambda n: Cell(
-                f"{info.currency} {n.unit_price.normalize():f}" if n.unit_price is not None else "by tier"),
-                number=True),
-            Column("amount", "Amount", lambda n: n.amount, lambda n: Cell(
-                format_amount(n.amount, info.currency), field="invoice-line-amount"), number=True),
+            Column(
+                "unit_price",
+                "Price",
+                lambda n: n.unit_price,
+                lambda n: Cell(price_words(n.unit_price, info.currency)),
+                number=True,
+            ),
+            Column(
+                "amount",
+                "Amount",
+                lambda n: n.amount,
+                lambda n: Cell(format_amount(n.amount, info.currency), field="invoice-line-amount"),
+                number=True,
+            ),
         ),
-    )  # fmt: skip
+    )
+
+
+def _quantity(line: LineInfo) -> str:
+    unit = " B" if line.metric.startswith("bytes") else ""
+    return f"{formats.count(line.quantity)}{unit}"
+
+
+def price_words(price: Decimal | None, currency: str) -> str:
+    """Every digit of a price, and at least those of the currency; a graduated one has tiers."""
+    if price is None:
+        return "by tier"
+    plain = price.normalize()
+    digits = max(exponent(currency), -int(plain.as_tuple().exponent))
+    return f"{currency} {plain:.{digits}f}"
 
 
 def _item(here: Here, line: LineInfo, slugs: dict[UUID, str]) -> Cell:
-    if not line.opens_events or line.environment_id not in slugs:
+    wanted = line_events_filter(line, here.scope)
+    if wanted is None or line.environment_id not in slugs:
         return Cell(line.description)
     query = {
-        "from": formats.iso(line.events_since),
-        "to": formats.iso(line.events_until),
+        "from": formats.iso(wanted.since),
+        "to": formats.iso(wanted.until),
         "f.env": slugs[line.environment_id],
     }
-    if line.direction:
-        query["f.direction"] = line.direction
+    if wanted.direction:
+        query["f.direction"] = wanted.direction
     href = f"{here.url('requests')}?{urlencode(query, safe=':')}"
     return Cell(line.description, href=href, title="The requests that this line counts")
 
 
-@page(P.BILLING_INVOICE_READ)
+@page(Permission.BILLING_INVOICE_READ)
 def pdf(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBase:
     del request
     info = invoice(here.scope, invoice_id).invoice
@@ -179,21 +240,34 @@ def _book_spec(here: Here) -> TableSpec[PriceBookInfo]:
         sort="",
         placeholder="Filter by name",
         columns=(
-            Column("name", "Book", lambda b: b.name, lambda b: Cell(
-                b.name, href=here.url("book", b.code, b.version))),
+            Column(
+                "name",
+                "Book",
+                lambda b: b.name,
+                lambda b: Cell(b.name, href=here.url("book", b.code, b.version)),
+            ),
             Column("code", "Code", lambda b: b.code, lambda b: Cell(b.code, code=True)),
             Column("version", "Version", lambda b: b.version, number=True),
             Column("from", "In force from", lambda b: b.effective_from.isoformat()),
-            Column("until", "Until", lambda b: b.effective_until.isoformat() if b.effective_until else ""),
+            Column(
+                "until",
+                "Until",
+                lambda b: b.effective_until.isoformat() if b.effective_until else "",
+            ),
             Column("prices", "Prices", lambda b: len(b.prices), number=True),
             Column("currency", "Currency", lambda b: b.currency),
-            Column("published", "Published", lambda b: b.published_at, lambda b: Cell("", time=b.published_at)),
+            Column(
+                "published",
+                "Published",
+                lambda b: b.published_at,
+                lambda b: Cell("", time=b.published_at),
+            ),
             Column("by", "By", lambda b: b.published_by, shown=False),
         ),
-    )  # fmt: skip
+    )
 
 
-@page(P.BILLING_BOOK_READ)
+@page(Permission.BILLING_BOOK_READ)
 def books(request: HttpRequest, here: Here) -> HttpResponseBase:
     spec = _book_spec(here)
     shown = table(request, spec, fetch_from(price_books(here.scope), spec))
@@ -210,7 +284,7 @@ def books(request: HttpRequest, here: Here) -> HttpResponseBase:
     return render(request, "pages/books.html", context)
 
 
-@page(P.BILLING_BOOK_READ)
+@page(Permission.BILLING_BOOK_READ)
 def book(request: HttpRequest, here: Here, code: str, version: int) -> HttpResponseBase:
     found = next(
         (b for b in price_books(here.scope) if b.code == code and b.version == version), None
@@ -219,7 +293,37 @@ def book(request: HttpRequest, here: Here, code: str, version: int) -> HttpRespo
         raise NotFound("There is no such price book in this account.")
     context = {
         "book": found,
-        "prices": [(p, unit_label(p.metric or "", p.unit_size)) for p in found.prices],
+        "prices": list(_prices(found)),
         "crumbs": [("Price books", here.url("books"))],
     }
     return render(request, "pages/book.html", context)
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    """One price of a book, or one tier of it."""
+
+    item: str
+    kind: str
+    counts: str
+    unit: str
+    price: str
+
+
+def _prices(found: PriceBookInfo) -> Iterator[PriceLine]:
+    for term in found.prices:
+        unit = unit_label(term.metric or "", term.unit_size)
+        kind, counts = term.model.value, str(term.metric or formats.NONE).replace("_", " ")
+        if not term.tiers:
+            price = price_words(term.amount, found.currency)
+            yield PriceLine(term.description, kind, counts, unit, price)
+        for i, tier in enumerate(term.tiers):
+            bound = "beyond" if tier.up_to is None else f"up to {formats.count(tier.up_to)}"
+            first = i == 0
+            yield PriceLine(
+                term.description if first else "",
+                kind if first else "",
+                f"{counts}, {bound}" if first else bound,
+                unit,
+                price_words(tier.price, found.currency),
+            )

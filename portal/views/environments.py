@@ -35,7 +35,7 @@ from portal.kit import formats
 from portal.kit.forms import Done, Failure, attempt, confirmed
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 from wire.objects import ACCESS_URL_FIELDS
 
 LEVELS: Final = (
@@ -86,13 +86,20 @@ def _spec(here: Here) -> TableSpec[_Row]:
             ),
             Column("agents", "Agents", lambda r: len(r.agents), number=True),
             Column(
-                "heard", "Last heard", lambda r: r.last_heard, lambda r: Cell("", time=r.last_heard)
-                if r.last_heard else Cell("never"),
+                "heard",
+                "Last heard",
+                lambda r: r.last_heard,
+                lambda r: Cell("", time=r.last_heard) if r.last_heard else Cell("never"),
             ),
-            Column("created", "Created", lambda r: r.environment.created_at,
-                   lambda r: Cell("", time=r.environment.created_at), shown=False),
+            Column(
+                "created",
+                "Created",
+                lambda r: r.environment.created_at,
+                lambda r: Cell("", time=r.environment.created_at),
+                shown=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _kept(row: _Row, levels: dict[str, str]) -> Cell:
@@ -101,7 +108,7 @@ def _kept(row: _Row, levels: dict[str, str]) -> Cell:
     return Cell(levels.get(row.environment.capture_level, row.environment.capture_level))
 
 
-@page(P.FLEET_ENVIRONMENT_READ, post=P.FLEET_ENVIRONMENT_WRITE)
+@page(Permission.FLEET_ENVIRONMENT_READ, post=Permission.FLEET_ENVIRONMENT_WRITE)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     """The account's environments; POST creates one."""
     failed: Failure | None = None
@@ -138,19 +145,19 @@ def _list(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
     context = {
         "table": shown,
         "failed": failed,
-        "may_write": here.may_write(P.FLEET_ENVIRONMENT_WRITE),
+        "may_write": here.may_write(Permission.FLEET_ENVIRONMENT_WRITE),
     }
     status = failed.status if failed else 200
     return render(request, "pages/environments.html", context, status=status)
 
 
-@page(P.FLEET_ENVIRONMENT_READ)
+@page(Permission.FLEET_ENVIRONMENT_READ)
 def detail(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
     return _detail(request, here, environment_id, None)
 
 
 def _token_spec(here: Here) -> TableSpec[TokenInfo]:
-    may_revoke = here.may_write(P.FLEET_TOKEN_REVOKE)
+    may_revoke = here.may_write(Permission.FLEET_TOKEN_REVOKE)
     return TableSpec(
         name="tokens",
         noun="tokens",
@@ -158,17 +165,38 @@ def _token_spec(here: Here) -> TableSpec[TokenInfo]:
         choices=(Choice("state", "State", (("active", "active"), ("revoked", "revoked"))),),
         columns=(
             Column("name", "Token", lambda t: t.name),
-            Column("last_four", "Ends in", lambda t: t.last_four,
-                   lambda t: Cell(f"…{t.last_four}", code=True), sort=False),
+            Column(
+                "last_four",
+                "Ends in",
+                lambda t: t.last_four,
+                lambda t: Cell(f"…{t.last_four}", code=True),
+                sort=False,
+            ),
             Column("state", "State", _state, _state_cell),
-            Column("created", "Created", lambda t: t.created_at, lambda t: Cell("", time=t.created_at)),
+            Column(
+                "created", "Created", lambda t: t.created_at, lambda t: Cell("", time=t.created_at)
+            ),
             Column("created_by", "By", lambda t: t.created_by),
-            Column("used", "Last used", lambda t: t.last_used_at,
-                   lambda t: Cell("", time=t.last_used_at) if t.last_used_at else Cell("never")),
-            Column("act", "", lambda t: "", lambda t: Cell("Revoke", form=f"revoke-{t.id}", tone="danger")
-                   if may_revoke and not t.revoked_at else Cell(""), sort=False, exported=False),
+            Column(
+                "used",
+                "Last used",
+                lambda t: t.last_used_at,
+                lambda t: Cell("", time=t.last_used_at) if t.last_used_at else Cell("never"),
+            ),
+            Column(
+                "act",
+                "",
+                lambda _token: "",
+                lambda t: (
+                    Cell("Revoke", form=f"revoke-{t.id}", tone="danger")
+                    if may_revoke and not t.revoked_at
+                    else Cell("")
+                ),
+                sort=False,
+                exported=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _state(token: TokenInfo) -> str:
@@ -189,7 +217,7 @@ def _detail(
 ) -> HttpResponseBase:
     place = environment(environment_id)
     shown = tokens = None
-    if here.may(P.FLEET_TOKEN_READ):
+    if here.may(Permission.FLEET_TOKEN_READ):
         tokens = registration_tokens(here.scope, environment_id)
         spec = _token_spec(here)
         shown = table(
@@ -207,17 +235,17 @@ def _detail(
         "revocable": [t for t in tokens or () if not t.revoked_at],
         "failed": failed,
         "crumbs": [("Environments", here.url("environments"))],
-        "may_write": here.may_write(P.FLEET_ENVIRONMENT_WRITE),
-        "may_create": here.may_write(P.FLEET_TOKEN_CREATE),
-        "may_revoke": here.may_write(P.FLEET_TOKEN_REVOKE),
-        "may_read_tokens": here.may(P.FLEET_TOKEN_READ),
+        "may_write": here.may_write(Permission.FLEET_ENVIRONMENT_WRITE),
+        "may_create": here.may_write(Permission.FLEET_TOKEN_CREATE),
+        "may_revoke": here.may_write(Permission.FLEET_TOKEN_REVOKE),
+        "may_read_tokens": here.may(Permission.FLEET_TOKEN_READ),
         "access_help": ACCESS_HELP,
     }
     status = failed.status if failed else 200
     return render(request, "pages/environment.html", context, status=status)
 
 
-@action(P.FLEET_TOKEN_CREATE)
+@action(Permission.FLEET_TOKEN_CREATE)
 def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
     """Make a token and show it, this once: a reload finds only its last four characters."""
     outcome = attempt(
@@ -247,7 +275,7 @@ def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> Http
     return response
 
 
-@action(P.FLEET_TOKEN_REVOKE)
+@action(Permission.FLEET_TOKEN_REVOKE)
 def token_revoke(
     request: HttpRequest, here: Here, environment_id: UUID, token_id: UUID
 ) -> HttpResponseBase:
@@ -266,7 +294,7 @@ def token_revoke(
     return HttpResponseRedirect(here.url("environment", environment_id))
 
 
-@action(P.FLEET_ENVIRONMENT_WRITE)
+@action(Permission.FLEET_ENVIRONMENT_WRITE)
 def capture_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
     outcome = attempt(
         request,
@@ -281,7 +309,7 @@ def capture_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpR
     return _changed(request, here, environment_id, outcome, "Agents follow within a minute.")
 
 
-@action(P.FLEET_ENVIRONMENT_WRITE)
+@action(Permission.FLEET_ENVIRONMENT_WRITE)
 def store_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
     outcome = attempt(
         request,

@@ -54,17 +54,22 @@ _SPEC: TableSpec[_Sample] = TableSpec(
     noun="samples",
     sort="id",
     columns=(
-        Column("path", "Path", lambda r: r.path, lambda r: Cell(r.path, href="#", code=True, clip=True)),
+        Column(
+            "path", "Path", lambda r: r.path, lambda r: Cell(r.path, href="#", code=True, clip=True)
+        ),
         Column("method", "Method", lambda r: r.method),
         Column("status", "Status", lambda r: r.status, _status),
         Column(
-            "ms", "Duration", lambda r: r.milliseconds,
-            lambda r: Cell(formats.milliseconds(r.milliseconds)), number=True,
+            "ms",
+            "Duration",
+            lambda r: r.milliseconds,
+            lambda r: Cell(formats.milliseconds(r.milliseconds)),
+            number=True,
         ),
     ),
     choices=(Choice("method", "Method", options(r.method for r in _SAMPLES)),),
     page_size=8,
-)  # fmt: skip
+)
 
 
 @public("a page of samples without anybody's data; its address exists in debug mode only")
@@ -83,24 +88,32 @@ def gallery(request: HttpRequest) -> HttpResponseBase:
         "tabs": [Tab("Headers", "#", current=True), Tab("Body", "#"), Tab("Issues", "#", count=3)],
         "steps": _STEPS,
         "trend": [float(v % 7) for v in range(24)],
-        "payload": payload_view(b'{"id": 7, "note": "<script>alert(1)</script>", "of": [1, null]}', "tree", 0),
+        "payload": payload_view(
+            b'{"id": 7, "note": "<script>alert(1)</script>", "of": [1, null]}', "tree", 0
+        ),
         "hex": payload_view(bytes(range(64)), "hex", 0),
-    }  # fmt: skip
+    }
     return render(request, "pages/gallery.html", context)
 
 
 _STEPS = [
     Step("The agent registered", "demo-node, version 0.1.0", "ok"),
     Step("The connection failed", "401 from 10.0.0.7: the token was revoked.", "danger"),
-    Step("Waiting for the first request", "Nothing yet. Send one yourself:", "now", "curl https://example.org/"),
+    Step(
+        "Waiting for the first request",
+        "Nothing yet. Send one yourself:",
+        "now",
+        "curl https://example.org/",
+    ),
     Step("Done", "You see your first request.", ""),
-]  # fmt: skip
+]
 
 
 def _chart(name: str, *, stacked: bool) -> Chart:
     now = timezone.now().replace(second=0, microsecond=0)
     times = tuple(now - timedelta(minutes=60 - i) for i in range(60))
     wave = [abs(math.sin(i / 6)) for i in range(60)]
+    series: tuple[Series, ...]
     if stacked:
         series = (
             Series("5xx", "status-5xx", tuple(v * 12 for v in wave)),

@@ -15,7 +15,7 @@ from portal.here import Here
 from portal.kit.metering import Usage, month_of
 from portal.views.accounts import AccountRow, account_rows
 from qcloud.kernel.money import format_amount
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
 
 
@@ -30,7 +30,7 @@ class Notice:
     link: str = ""
 
 
-@page(P.IDENTITY_ACCOUNT_READ)
+@page(Permission.IDENTITY_ACCOUNT_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     rows = account_rows(here)
     customers = [row for row in rows if row.account.tier is Tier.CUSTOMER]
@@ -50,11 +50,16 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
 
 def _notices(here: Here, rows: list[AccountRow]) -> list[Notice]:
     notices = [
-        Notice("warn", "pause", f"{row.account.name} is {row.account.state}.",
-               here.url("account", row.id), "Open account")
+        Notice(
+            "warn",
+            "pause",
+            f"{row.account.name} is {row.account.state}.",
+            here.url("account", row.id),
+            "Open account",
+        )
         for row in rows
         if row.account.state != "active"
-    ]  # fmt: skip
+    ]
     idle = [r for r in rows if r.account.tier is Tier.CUSTOMER and not r.usage.requests]
     if idle:
         names = ", ".join(row.account.name for row in idle[:3])
@@ -65,7 +70,7 @@ def _notices(here: Here, rows: list[AccountRow]) -> list[Notice]:
 
 def _sales(here: Here) -> list[tuple[str, str, int]]:
     """Totals of this account's newest drafts, a currency each: month, sum, how many."""
-    if not here.may(P.BILLING_INVOICE_READ):
+    if not here.may(Permission.BILLING_INVOICE_READ):
         return []
     newest: list[InvoiceInfo] = list(
         invoices(here.scope, side="sales", sort="-period", limit=200).rows

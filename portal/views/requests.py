@@ -16,19 +16,25 @@ from fleet.services import object_open
 from portal.door import page
 from portal.here import Here
 from portal.kit import formats
+from portal.kit.headers import masked_headers
 from portal.kit.payload import VIEWS, Payload, payload_view
 from portal.kit.ranges import TimeRange, range_picker, read_range
-from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
+from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpec, table
 from portal.kit.tabs import Tab
 from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES, chips, read_filter
 from portal.kit.urls import with_query
 from pulse.analytics import RequestDetail, RequestRow, request_detail, search_requests
 from qcloud.kernel.errors import Invalid, NotFound, QCloudError
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import scoped
 from wire.objects import HttpTransaction, decode_transaction
 
-_TONES: Final = {2: ("ok", "check"), 3: ("info", "right"), 4: ("warn", "warn"), 5: ("danger", "danger")}
+_TONES: Final = {
+    2: ("ok", "check"),
+    3: ("info", "right"),
+    4: ("warn", "warn"),
+    5: ("danger", "danger"),
+}
 _DIRECTIONS: Final = dict(DIRECTIONS)
 
 
@@ -39,7 +45,7 @@ def status_cell(status: int) -> Cell:
     return Cell(str(status), tone=tone, icon=icon)
 
 
-def _spec(request: HttpRequest, here: Here, places: dict[UUID, EnvironmentInfo]) -> TableSpec[RequestRow]:
+def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpec[RequestRow]:
     return TableSpec(
         name="requests",
         noun="requests",
@@ -53,31 +59,84 @@ def _spec(request: HttpRequest, here: Here, places: dict[UUID, EnvironmentInfo])
         ),
         columns=(
             Column("path", "Path", lambda r: r.path, lambda r: _path(request, r), sort=False),
-            Column("timestamp", "Time", lambda r: r.timestamp, lambda r: Cell("", time=r.timestamp), sort=False),
+            Column(
+                "timestamp",
+                "Time",
+                lambda r: r.timestamp,
+                lambda r: Cell("", time=r.timestamp),
+                sort=False,
+            ),
             Column("method", "Method", lambda r: r.method, sort=False),
-            Column("host", "Host", lambda r: r.host, lambda r: Cell(r.host, clip=True, title=r.host), sort=False),
-            Column("status", "Status", lambda r: r.status, lambda r: status_cell(r.status), sort=False),
-            Column("duration_ms", "Duration", lambda r: r.duration_us / 1000, lambda r: Cell(
-                formats.milliseconds(r.duration_us / 1000)), number=True, sort=False),
-            Column("process", "Process", lambda r: r.exe, lambda r: Cell(
-                r.exe.rsplit("/", 1)[-1] or formats.NONE, title=r.exe), sort=False),
-            Column("direction", "Direction", lambda r: r.direction, lambda r: Cell(
-                _DIRECTIONS[r.direction]), sort=False),
+            Column(
+                "host",
+                "Host",
+                lambda r: r.host,
+                lambda r: Cell(r.host, clip=True, title=r.host),
+                sort=False,
+            ),
+            Column(
+                "status", "Status", lambda r: r.status, lambda r: status_cell(r.status), sort=False
+            ),
+            Column(
+                "duration_ms",
+                "Duration",
+                lambda r: r.duration_us / 1000,
+                lambda r: Cell(formats.milliseconds(r.duration_us / 1000)),
+                number=True,
+                sort=False,
+            ),
+            Column(
+                "process",
+                "Process",
+                lambda r: r.exe,
+                lambda r: Cell(r.exe.rsplit("/", 1)[-1] or formats.NONE, title=r.exe),
+                sort=False,
+            ),
+            Column(
+                "direction",
+                "Direction",
+                lambda r: r.direction,
+                lambda r: Cell(_DIRECTIONS[r.direction]),
+                sort=False,
+                shown=False,
+            ),
             Column("vendor", "Vendor", lambda r: r.vendor, sort=False),
-            Column("environment", "Environment", lambda r: _slug(places, r), sort=False, shown=False),
+            Column(
+                "environment", "Environment", lambda r: _slug(places, r), sort=False, shown=False
+            ),
             Column("node", "Node", lambda r: r.hostname, sort=False, shown=False),
             Column("container", "Container", lambda r: r.container_name, sort=False, shown=False),
             Column("pod", "Pod", lambda r: r.pod_name, sort=False, shown=False),
-            Column("bytes_sent", "Sent", lambda r: r.bytes_sent, lambda r: Cell(
-                formats.size(r.bytes_sent)), number=True, sort=False, shown=False),
-            Column("bytes_received", "Received", lambda r: r.bytes_received, lambda r: Cell(
-                formats.size(r.bytes_received)), number=True, sort=False, shown=False),
+            Column(
+                "bytes_sent",
+                "Sent",
+                lambda r: r.bytes_sent,
+                lambda r: Cell(formats.size(r.bytes_sent)),
+                number=True,
+                sort=False,
+                shown=False,
+            ),
+            Column(
+                "bytes_received",
+                "Received",
+                lambda r: r.bytes_received,
+                lambda r: Cell(formats.size(r.bytes_received)),
+                number=True,
+                sort=False,
+                shown=False,
+            ),
             Column("outcome", "Ended", lambda r: r.outcome, sort=False, shown=False),
             Column("replayed", "Replayed", lambda r: r.replayed, sort=False, shown=False),
-            Column("request_id", "Id", lambda r: str(r.request_id), lambda r: Cell(
-                str(r.request_id), code=True), sort=False, shown=False),
+            Column(
+                "request_id",
+                "Id",
+                lambda r: str(r.request_id),
+                lambda r: Cell(str(r.request_id), code=True),
+                sort=False,
+                shown=False,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _path(request: HttpRequest, row: RequestRow) -> Cell:
@@ -98,14 +157,14 @@ def _slug(places: dict[UUID, EnvironmentInfo], row: RequestRow) -> str:
     return place.slug if place else str(row.environment_id)
 
 
-@page(P.PULSE_REQUEST_READ)
+@page(Permission.PULSE_REQUEST_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="24h")
     places = {place.id: place for place in environments(here.scope)}
     shown = table(
         request,
-        _spec(request, here, places),
-        lambda query, cursor, limit: _fetch(request, here, chosen, query, cursor, limit),
+        _spec(request, places),
+        _fetcher(request, here, chosen),
     )
     if isinstance(shown, HttpResponseBase):
         return shown
@@ -119,14 +178,15 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     return render(request, "pages/requests.html", context)
 
 
-def _fetch(
-    request: HttpRequest, here: Here, chosen: TimeRange, query: Query, cursor: str, limit: int
-) -> Page[RequestRow]:
-    del query  # read_filter reads the same address, and the facets beside the table's own
-    with scoped(here.scope):
-        wanted = read_filter(request, chosen, environments(here.scope))
-    found = search_requests(here.scope, wanted, cursor or None, limit=limit)
-    return Page(found.rows, found.next_cursor or "")
+def _fetcher(request: HttpRequest, here: Here, chosen: TimeRange) -> Fetch[RequestRow]:
+    # The filter reads the same address as the table, and the facets beside the table's own.
+    wanted = read_filter(request, chosen, environments(here.scope))
+
+    def fetch(_query: Query, cursor: str, limit: int) -> Page[RequestRow]:
+        found = search_requests(here.scope, wanted, cursor or None, limit=limit)
+        return Page(found.rows, found.next_cursor or "")
+
+    return fetch
 
 
 def _peeked(
@@ -151,37 +211,46 @@ def facts(row: RequestDetail, places: dict[UUID, EnvironmentInfo]) -> list[Fact]
     """What the agent knows, in groups of label and value; the empty left out."""
     place = places.get(row.environment_id)
     groups: list[Fact] = [
-        ("Exchange", [
-            ("Duration", formats.milliseconds(row.duration_us / 1000)),
-            ("Direction", _DIRECTIONS[row.direction]),
-            ("Ended", row.outcome.replace("-", " ")),
-            ("Protocol", f"{row.protocol} over {row.scheme}"),
-            ("Sent", formats.size(row.bytes_sent)),
-            ("Received", formats.size(row.bytes_received)),
-            ("Content type", row.content_type),
-            ("User agent", row.agent),
-            ("Vendor", row.vendor),
-        ]),
-        ("Process", [
-            ("Executable", row.exe),
-            ("Process id", str(row.process_id) if row.process_id else ""),
-            ("User", f"{row.user} ({row.user_id})" if row.user else ""),
-            ("Container", row.container_name or row.container_id[:12]),
-            ("Image", row.container_image),
-            ("Pod", f"{row.pod_namespace}/{row.pod_name}" if row.pod_name else ""),
-            ("Node", row.hostname),
-            ("Environment", place.name if place else ""),
-        ]),
-        ("Connection", [
-            ("From", _address(row.source_ip, row.source_port)),
-            ("To", _address(row.destination_ip, row.destination_port)),
-            ("TLS", row.tls_version),
-            ("Seen by", f"{row.tls_probe} probe" if row.tls_probe else "plain socket"),
-            ("Credential", _credential(row)),
-            ("Connection id", str(row.connection_id)),
-            ("Request id", str(row.request_id)),
-        ]),
-    ]  # fmt: skip
+        (
+            "Exchange",
+            [
+                ("Duration", formats.milliseconds(row.duration_us / 1000)),
+                ("Direction", _DIRECTIONS[row.direction]),
+                ("Ended", row.outcome.replace("-", " ")),
+                ("Protocol", f"{row.protocol} over {row.scheme}"),
+                ("Sent", formats.size(row.bytes_sent)),
+                ("Received", formats.size(row.bytes_received)),
+                ("Content type", row.content_type),
+                ("User agent", row.agent),
+                ("Vendor", row.vendor),
+            ],
+        ),
+        (
+            "Process",
+            [
+                ("Executable", row.exe),
+                ("Process id", str(row.process_id) if row.process_id else ""),
+                ("User", f"{row.user} ({row.user_id})" if row.user else ""),
+                ("Container", row.container_name or row.container_id[:12]),
+                ("Image", row.container_image),
+                ("Pod", f"{row.pod_namespace}/{row.pod_name}" if row.pod_name else ""),
+                ("Node", row.hostname),
+                ("Environment", place.name if place else ""),
+            ],
+        ),
+        (
+            "Connection",
+            [
+                ("From", _address(row.source_ip, row.source_port)),
+                ("To", _address(row.destination_ip, row.destination_port)),
+                ("TLS", row.tls_version),
+                ("Seen by", f"{row.tls_probe} probe" if row.tls_probe else "plain socket"),
+                ("Credential", _credential(row)),
+                ("Connection id", str(row.connection_id)),
+                ("Request id", str(row.request_id)),
+            ],
+        ),
+    ]
     return [(title, [pair for pair in pairs if pair[1]]) for title, pairs in groups]
 
 
@@ -194,7 +263,7 @@ def _address(ip: str, port: int) -> str:
 def _credential(row: RequestDetail) -> str:
     if not row.auth_token_type:
         return ""
-    mask = f", ends in {row.auth_token_mask}" if row.auth_token_mask else ""
+    mask = f", {row.auth_token_mask}" if row.auth_token_mask else ""
     return f"{row.auth_token_type} in {row.auth_token_source}{mask}"
 
 
@@ -207,7 +276,7 @@ class Body:
     hint: str = ""
 
 
-@page(P.PULSE_REQUEST_READ)
+@page(Permission.PULSE_REQUEST_READ)
 def detail(request: HttpRequest, here: Here, request_id: UUID) -> HttpResponseBase:
     """One exchange. Its headers and bodies are read from the customer's store, journalled."""
     row = request_detail(here.scope, request_id)
@@ -219,17 +288,18 @@ def detail(request: HttpRequest, here: Here, request_id: UUID) -> HttpResponseBa
         "status": status_cell(row.status),
         "facts": facts(row, places),
         "duration": formats.milliseconds(row.duration_us / 1000),
+        "environment": places.get(row.environment_id),
         "body": body,
         "side": side,
         "crumbs": [("Requests", here.url("requests"))],
-        "may_read_body": here.may(P.PULSE_OBJECT_READ),
+        "may_read_body": here.may(Permission.PULSE_OBJECT_READ),
         **(_message(request, body.transaction, side) if body.transaction else {}),
     }
     return render(request, "pages/request.html", context)
 
 
 def _body(here: Here, row: RequestDetail) -> Body:
-    if not here.may(P.PULSE_OBJECT_READ):
+    if not here.may(Permission.PULSE_OBJECT_READ):
         return Body(
             None,
             "Your role does not include payloads.",
@@ -277,6 +347,7 @@ def _message(request: HttpRequest, transaction: HttpTransaction, side: str) -> d
     )
     return {
         "message": message,
+        "headers": masked_headers(message.headers) if message else [],
         "payload": payload,
         "sides": _sides(request, transaction, side),
         "views": [

@@ -16,7 +16,7 @@ from fleet.selectors import agents, environments
 from identity.selectors import children
 from portal.door import page
 from portal.here import Here
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 MOST: Final = 50
 
@@ -42,18 +42,18 @@ def _hits(here: Here, text: str) -> Iterator[Hit]:
     yield from _ids(here, text)
     if here.portal == "c":
         yield from _own(here, matches)
-    elif here.may(P.IDENTITY_ACCOUNT_READ):
+    elif here.may(Permission.IDENTITY_ACCOUNT_READ):
         for info in children(here.scope):
             if matches(info.name, info.slug, str(info.id)):
                 yield Hit("Account", info.name, here.url("account", info.id), info.slug)
 
 
 def _own(here: Here, matches: Callable[..., bool]) -> Iterator[Hit]:
-    if here.may(P.FLEET_AGENT_READ):
+    if here.may(Permission.FLEET_AGENT_READ):
         for agent in agents(here.scope):
             if matches(agent.name, str(agent.id)):
                 yield Hit("Agent", agent.name, here.url("agent", agent.id), agent.version)
-    if here.may(P.FLEET_ENVIRONMENT_READ):
+    if here.may(Permission.FLEET_ENVIRONMENT_READ):
         for place in environments(here.scope):
             if matches(place.name, place.slug, str(place.id)):
                 yield Hit("Environment", place.name, here.url("environment", place.id), place.slug)
@@ -65,13 +65,13 @@ def _ids(here: Here, text: str) -> Iterator[Hit]:
         pasted = UUID(text.strip())
     except ValueError:
         return
-    if here.portal == "c" and here.may(P.PULSE_REQUEST_READ):
+    if here.portal == "c" and here.may(Permission.PULSE_REQUEST_READ):
         yield Hit("Request", str(pasted), here.url("request", pasted))
-    if here.may(P.BILLING_INVOICE_READ):
+    if here.may(Permission.BILLING_INVOICE_READ):
         yield Hit("Invoice", str(pasted), here.url("invoice", pasted))
 
 
-@page(P.IDENTITY_ACCOUNT_READ)
+@page(Permission.IDENTITY_ACCOUNT_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     text = request.GET.get("q", "").strip()[:200]
     hits = list(islice(_hits(here, text), MOST))

@@ -20,7 +20,7 @@ from identity.sessions import SessionStore
 from portal.client import client_ip
 from portal.context import KEYS_COOKIE, THEME_COOKIE, THEMES
 from portal.door import public
-from portal.here import home_of
+from portal.here import home_of, user_id_of
 from portal.sessions import PREFIX_OF, portal_of
 from qcloud.kernel.errors import QCloudError
 
@@ -100,7 +100,7 @@ def _safe_next(request: HttpRequest) -> str:
 
 
 def _first_home(request: HttpRequest, portal: str) -> str:
-    chosen = _chosen(memberships_of(request.user.id), f"/{portal}/")  # type: ignore[union-attr,arg-type]
+    chosen = _chosen(memberships_of(user_id_of(request)), f"/{portal}/")
     return home_of(chosen.account) if chosen else ""
 
 
@@ -120,7 +120,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
     words = request.GET.get("q", "").casefold().split()
     found = [
         membership
-        for membership in memberships_of(request.user.id)  # type: ignore[union-attr,arg-type]
+        for membership in memberships_of(user_id_of(request))
         if all(
             w in f"{membership.account.name} {membership.account.slug}".casefold() for w in words
         )

@@ -19,14 +19,14 @@ from portal.kit import formats
 from portal.kit.steps import Step
 from portal.views.agents import SILENT_AFTER
 from pulse.analytics import TrafficFilter, search_requests
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 PATIENCE: Final = timedelta(seconds=60)
 """After so long a waiting step says why it may be stuck."""
 LOOK_BACK: Final = timedelta(days=30)
 
 
-@page(P.FLEET_ENVIRONMENT_READ)
+@page(Permission.FLEET_ENVIRONMENT_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     places = environments(here.scope)
     wanted = request.GET.get("env", "")
@@ -36,8 +36,8 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
         "chosen": chosen,
         "command": _command() if chosen else "",
         "steps": _steps(here, chosen) if chosen else [],
-        "may_create": here.may_write(P.FLEET_TOKEN_CREATE),
-        "may_write": here.may_write(P.FLEET_ENVIRONMENT_WRITE),
+        "may_create": here.may_write(Permission.FLEET_TOKEN_CREATE),
+        "may_write": here.may_write(Permission.FLEET_ENVIRONMENT_WRITE),
     }
     return render(request, "pages/start.html", context)
 

@@ -22,6 +22,7 @@ from portal.kit.urls import with_query
 from portal.views.agents import agent_rows
 from portal.views.overview import Notice
 from pulse.analytics import (
+    TimeSeries,
     TopRow,
     TrafficFilter,
     latency_over_time,
@@ -34,7 +35,7 @@ from pulse.analytics import (
 )
 from pulse.errors import StoreUnavailable
 from qcloud.kernel.money import format_amount
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 NEW_VENDOR: Final = timedelta(days=1)
 LAST_LOOK: Final = timedelta(days=30)
@@ -66,7 +67,7 @@ _RANKINGS: Final = (
 )
 
 
-@page(P.PULSE_TRAFFIC_READ)
+@page(Permission.PULSE_TRAFFIC_READ)
 def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     """Requests over time, how slow, how broken, and who; every facet stands in the address."""
     chosen = read_range(request, default="1h")
@@ -86,6 +87,7 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         "rankings": [_ranking(request, tops, *names) for names in _RANKINGS],
         "status_chart": traffic_charts.status_chart(found.status, sums),
         "latency_chart": traffic_charts.latency_chart(found.latency, sums),
+        "trends": _trends(found.status, found.latency),
         **_stats(sums, chosen),
     }
     if not sums.requests:
@@ -101,6 +103,14 @@ def _stats(sums: Any, chosen: TimeRange) -> dict[str, Any]:
         "p50_note": f"half within {formats.milliseconds(sums.p50_ms)}",
         "bytes_total": sums.bytes_sent + sums.bytes_received,
         "bytes_note": f"{formats.size(sums.bytes_sent)} sent",
+    }
+
+
+def _trends(by_status: TimeSeries, latency: TimeSeries) -> dict[str, list[float | None]]:
+    return {
+        "requests": traffic_charts.trend(by_status),
+        "errors": traffic_charts.trend(by_status, "5xx"),
+        "p95": next(list(series.values) for series in latency.series if series.name == "p95"),
     }
 
 
@@ -137,8 +147,10 @@ def _nothing(here: Here, wanted: TrafficFilter, chosen: TimeRange) -> dict[str, 
     """Why the page is empty, in words that lead on."""
     now = timezone.now()
     last = search_requests(
-        here.scope, TrafficFilter(since=now - LAST_LOOK, until=now, environments=wanted.environments), limit=1
-    ).rows  # fmt: skip
+        here.scope,
+        TrafficFilter(since=now - LAST_LOOK, until=now, environments=wanted.environments),
+        limit=1,
+    ).rows
     if not last:
         return {
             "empty_title": "No request yet",
@@ -148,15 +160,17 @@ def _nothing(here: Here, wanted: TrafficFilter, chosen: TimeRange) -> dict[str, 
         }
     label = chosen.label[0].lower() + chosen.label[1:]
     return {
-        "empty_title": f"No request in the {label}" if chosen.preset else "No request in this range",
+        "empty_title": f"No request in the {label}"
+        if chosen.preset
+        else "No request in this range",
         "empty_text": f"The last one came at {formats.when(last[0].timestamp)}.",
-    }  # fmt: skip
+    }
 
 
-@page(P.IDENTITY_ACCOUNT_READ)
+@page(Permission.IDENTITY_ACCOUNT_READ)
 def overview(request: HttpRequest, here: Here) -> HttpResponseBase:
     """Is anything wrong now? Whoever may not read traffic goes on to usage."""
-    if not here.may(P.PULSE_OVERVIEW_READ):
+    if not here.may(Permission.PULSE_OVERVIEW_READ):
         return HttpResponseRedirect(here.url("usage"))
     chosen = read_range(request, default="24h")
     context: dict[str, Any] = {
@@ -176,11 +190,8 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
     wanted = TrafficFilter(since=chosen.since, until=chosen.until)
     sums = totals(here.scope, wanted)
     by_status = status_over_time(here.scope, wanted)
-    before = totals(
-        here.scope, TrafficFilter(since=chosen.since - chosen.span, until=chosen.since)
-    )
+    before = totals(here.scope, TrafficFilter(since=chosen.since - chosen.span, until=chosen.since))
     latency = latency_over_time(here.scope, wanted)
-    p95 = next(series.values for series in latency.series if series.name == "p95")
     known = vendors(here.scope, TrafficFilter(since=chosen.until - LAST_LOOK, until=chosen.until))
     return {
         "totals": sums,
@@ -190,18 +201,15 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
             "p95": _change(sums.p95_ms, before.p95_ms),
             "bytes": _change(_bytes(sums), _bytes(before)),
         },
-        "trends": {
-            "requests": traffic_charts.trend(by_status),
-            "errors": traffic_charts.trend(by_status, "5xx"),
-            "p95": list(p95[-96:]),
-        },
+        "trends": _trends(by_status, latency),
         "status_chart": traffic_charts.status_chart(by_status, sums),
-        "hosts": _ranking(request, {"host": top(here.scope, wanted, "host", limit=8)}, "host",
-                          "Top hosts", "Host"),
+        "hosts": _ranking(
+            request, {"host": top(here.scope, wanted, "host", limit=8)}, "host", "Top hosts", "Host"
+        ),
         "new_vendors": [v for v in known if v.first_seen > chosen.until - NEW_VENDOR][:8],
         "known_vendors": len(known),
         **_stats(sums, chosen),
-    }  # fmt: skip
+    }
 
 
 def _bytes(sums: Any) -> int:
@@ -221,7 +229,7 @@ def _change(now: float | None, before: float | None) -> str:
 
 
 def _notices(here: Here) -> list[Notice]:
-    rows = agent_rows(here) if here.may(P.FLEET_AGENT_READ) else []
+    rows = agent_rows(here) if here.may(Permission.FLEET_AGENT_READ) else []
     notices = []
     for health, tone, icon, words in (
         ("silent", "danger", "danger", "silent: a node that you do not see"),
@@ -232,26 +240,43 @@ def _notices(here: Here) -> list[Notice]:
         if found:
             names = ", ".join(row.agent.name for row in found[:3])
             notices.append(
-                Notice(tone, icon, f"{len(found)} of {len(rows)} agents {words} ({names}).",
-                       f"{here.url('agents')}?f.health={health}", "Show agents")
-            )  # fmt: skip
+                Notice(
+                    tone,
+                    icon,
+                    f"{len(found)} of {len(rows)} agents {words} ({names}).",
+                    f"{here.url('agents')}?f.health={health}",
+                    "Show agents",
+                )
+            )
     drifted = [row for row in rows if row.drifted]
     if drifted:
-        notices.append(Notice("warn", "warn", f"{len(drifted)} agents run an older configuration.",
-                              here.url("agents"), "Show agents"))  # fmt: skip
+        notices.append(
+            Notice(
+                "warn",
+                "warn",
+                f"{len(drifted)} agents run an older configuration.",
+                here.url("agents"),
+                "Show agents",
+            )
+        )
     bare = [p for p in environments(here.scope) if object_store_of(p.id) is None]
     if bare:
         names = ", ".join(place.name for place in bare[:3])
         notices.append(
-            Notice("info", "lock", f"No payload is kept in {names}: no object store.",
-                   here.url("environment", bare[0].id), "Set object store")
-        )  # fmt: skip
+            Notice(
+                "info",
+                "lock",
+                f"No payload is kept in {names}: no object store.",
+                here.url("environment", bare[0].id),
+                "Set object store",
+            )
+        )
     return notices
 
 
 def _cost(here: Here) -> str:
-    """This month so far, where the reader may know and prices are known."""
-    if not here.may(P.BILLING_USAGE_READ):
+    """The month so far, where the reader may know and prices are known."""
+    if not here.may(Permission.BILLING_USAGE_READ):
         return ""
     found = estimate(here.scope)
     if found.total is None or found.currency is None:

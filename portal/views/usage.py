@@ -26,7 +26,7 @@ from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from pulse.metering import usage_hours
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.money import format_amount
-from qcloud.kernel.permissions import Permission as P
+from qcloud.kernel.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,53 @@ def _spec(noun: str, places: dict[UUID, str]) -> TableSpec[DayRow]:
         columns=(
             Column("day", "Day", lambda r: r.day.isoformat()),
             Column("place", noun, lambda r: r.place),
-            Column("requests", "Requests", lambda r: r.usage.requests, lambda r: Cell(
-                formats.count(r.usage.requests)), number=True),
-            Column("ingress", "Received", lambda r: r.usage.requests_ingress, lambda r: Cell(
-                formats.count(r.usage.requests_ingress)), number=True),
-            Column("internal", "To internal", lambda r: r.usage.requests_egress_internal, lambda r: Cell(
-                formats.count(r.usage.requests_egress_internal)), number=True),
-            Column("external", "To third parties", lambda r: r.usage.requests_egress_external,
-                   lambda r: Cell(formats.count(r.usage.requests_egress_external)), number=True),
-            Column("sent", "Bytes sent", lambda r: r.usage.bytes_sent, lambda r: Cell(
-                formats.size(r.usage.bytes_sent)), number=True),
-            Column("received", "Bytes received", lambda r: r.usage.bytes_received, lambda r: Cell(
-                formats.size(r.usage.bytes_received)), number=True),
+            Column(
+                "requests",
+                "Requests",
+                lambda r: r.usage.requests,
+                lambda r: Cell(formats.count(r.usage.requests)),
+                number=True,
+            ),
+            Column(
+                "ingress",
+                "Received",
+                lambda r: r.usage.requests_ingress,
+                lambda r: Cell(formats.count(r.usage.requests_ingress)),
+                number=True,
+            ),
+            Column(
+                "internal",
+                "To internal",
+                lambda r: r.usage.requests_egress_internal,
+                lambda r: Cell(formats.count(r.usage.requests_egress_internal)),
+                number=True,
+            ),
+            Column(
+                "external",
+                "To third parties",
+                lambda r: r.usage.requests_egress_external,
+                lambda r: Cell(formats.count(r.usage.requests_egress_external)),
+                number=True,
+            ),
+            Column(
+                "sent",
+                "Bytes sent",
+                lambda r: r.usage.bytes_sent,
+                lambda r: Cell(formats.size(r.usage.bytes_sent)),
+                number=True,
+            ),
+            Column(
+                "received",
+                "Bytes received",
+                lambda r: r.usage.bytes_received,
+                lambda r: Cell(formats.size(r.usage.bytes_received)),
+                number=True,
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
-@page(P.BILLING_USAGE_READ)
+@page(Permission.BILLING_USAGE_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     own = here.portal == "c"
     noun, places = _places(here, own=own)
@@ -141,14 +171,20 @@ def _chart(here: Here, rows: list[DayRow], chosen: TimeRange) -> Chart:
         unit="",
         times=tuple(datetime(d.year, d.month, d.day, tzinfo=zone) for d in days),
         series=(
-            Series("To third parties", "series-2", tuple(float(u.requests_egress_external) for u in usage)),
-            Series("To internal", "series-3", tuple(float(u.requests_egress_internal) for u in usage)),
+            Series(
+                "To third parties",
+                "series-2",
+                tuple(float(u.requests_egress_external) for u in usage),
+            ),
+            Series(
+                "To internal", "series-3", tuple(float(u.requests_egress_internal) for u in usage)
+            ),
             Series("Received", "series-1", tuple(float(u.requests_ingress) for u in usage)),
         ),
         step=86_400,
         stacked=True,
         now=int(timezone.now().timestamp()),
-    )  # fmt: skip
+    )
 
 
 def _estimate(here: Here) -> dict[str, Any] | None:
@@ -164,7 +200,12 @@ def _estimate(here: Here) -> dict[str, Any] | None:
         "period": found.period,
         "total": format_amount(found.total, found.currency),
         "charges": [
-            (c.description, formats.count(c.quantity), c.unit, format_amount(c.amount, found.currency))
+            (
+                c.description,
+                formats.count(c.quantity),
+                c.unit,
+                format_amount(c.amount, found.currency),
+            )
             for c in found.charges
         ],
-    }  # fmt: skip
+    }

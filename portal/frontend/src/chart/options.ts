@@ -71,12 +71,14 @@ function axes(figure: HTMLElement, data: ChartData, zone: string, span: number):
   const font = `12px ${getComputedStyle(figure).fontFamily}`;
   const common = { stroke: colour(figure, "muted"), font, ticks: { stroke: line, width: 1, size: 4 } };
   const fine = span < 600;
+  const long = span > 36 * 3600;
   return [
     {
       ...common,
       grid: { show: false },
-      space: 72,
-      values: (_, ticks) => ticks.map((tick) => clock(tick, zone, span > 86_400, fine)),
+      size: 30,
+      space: long ? 104 : 64,
+      values: (_, ticks) => ticks.map((tick) => clock(tick, zone, long, fine)),
     },
     {
       ...common,
