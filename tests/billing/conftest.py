@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +18,7 @@ TODAY = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 SINCE = date(2026, 1, 1)
 
 
-def unit_price(key: str = "requests", amount: str = "0.20", **more: Any) -> dict[str, Any]:
+def unit_price(key: str = "requests", amount: str | None = "0.20", **more: Any) -> dict[str, Any]:
     document = {
         "key": key,
         "description": f"Charge {key}",
@@ -48,6 +49,12 @@ def run(seller: Person, period: str = "2026-11") -> services.RunReport:
     return services.run_billing(
         actor=system(seller), seller_id=seller.account.id, period=period, wait_seconds=5
     )
+
+
+def id_of(draft: services.DraftOutcome) -> UUID:
+    """The invoice of a draft that was made."""
+    assert draft.invoice_id is not None, draft.problem or draft.state
+    return draft.invoice_id
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from weasyprint.urls import FatalURLFetchingError
 from billing import selectors, services
 from billing.document import _NoFetcher, render_pdf
 from qcloud.kernel.scope import scoped
-from tests.billing.conftest import publish, run, unit_price
+from tests.billing.conftest import id_of, publish, run, unit_price
 from tests.billing.metered import environment, meter
 from tests.factories.cast import Person
 
@@ -28,7 +28,7 @@ def detail(shop: Person, reseller_owner: Person) -> selectors.InvoiceDetail:
     publish(reseller_owner, "retail", steps, unit_price("base", model="flat", amount="25"))
     meter(shop, environment(shop), 12_345)
     meter(shop, environment(shop, "dev", "Development"), 1_234)
-    invoice_id = run(reseller_owner).drafts[0].invoice_id
+    invoice_id = id_of(run(reseller_owner).drafts[0])
     return selectors.invoice(shop.scope, invoice_id)
 
 

@@ -152,7 +152,7 @@ def test_terms_survive_being_stored(terms: Terms) -> None:
 def test_rounding_follows_iso_4217(amount: int, currency: str) -> None:
     exact = Fraction(amount, 7**9)
     money = to_money(exact, currency)
-    assert -money.as_tuple().exponent == exponent(currency)
+    assert money.as_tuple().exponent == -exponent(currency)
     unit = Fraction(Decimal(1).scaleb(-exponent(currency)))
     assert abs(Fraction(money) - exact) <= unit / 2
 

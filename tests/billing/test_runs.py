@@ -27,7 +27,7 @@ from billing.services import drafts
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Tier, unscoped
-from tests.billing.conftest import TODAY, publish, run, unit_price
+from tests.billing.conftest import TODAY, id_of, publish, run, unit_price
 from tests.billing.metered import NOON, environment, forget, meter, system
 from tests.factories.cast import Person, found
 from tests.services.plugin import database_name, superuser
@@ -71,11 +71,11 @@ def test_the_draft_follows_the_usage_and_lines_keep_their_ids(
     where = environment(shop)
     meter(shop, where, 5_000)
     first = run(reseller_owner).drafts[0]
-    before = selectors.invoice(shop.scope, first.invoice_id)
+    before = selectors.invoice(shop.scope, id_of(first))
     meter(shop, where, 10_000, TODAY.replace(minute=0))
     meter(shop, environment(shop, "aux", "Aux"), 1_000)
     second = run(reseller_owner).drafts[0]
-    after = selectors.invoice(shop.scope, first.invoice_id)
+    after = selectors.invoice(shop.scope, id_of(first))
     assert (second.state, second.invoice_id) == ("changed", first.invoice_id)
     assert [(li.environment_label, li.quantity, str(li.amount)) for li in after.lines] == [
         ("Aux", 1_000, "0.20"),
@@ -92,7 +92,7 @@ def test_a_line_whose_usage_is_gone_is_gone(shop: Person, reseller_owner: Person
     forget(where)
     draft = run(reseller_owner).drafts[0]
     assert (draft.state, draft.lines, draft.total) == ("changed", 0, Decimal("0.00"))
-    assert selectors.invoice(shop.scope, draft.invoice_id).lines == ()
+    assert selectors.invoice(shop.scope, id_of(draft)).lines == ()
 
 
 def test_late_usage_is_taken_up_and_shown(
@@ -105,7 +105,7 @@ def test_late_usage_is_taken_up_and_shown(
     set_clock(TODAY + timedelta(hours=1))
     draft = run(reseller_owner).drafts[0]
     assert (draft.state, draft.drifts, draft.total) == ("changed", 1, Decimal("1.20"))
-    (drift,) = selectors.invoice(shop.scope, draft.invoice_id).drifts
+    (drift,) = selectors.invoice(shop.scope, id_of(draft)).drifts
     assert drift.environment_id == where
     assert (drift.counts_before["requests"], drift.counts_after["requests"]) == (5_000, 6_000)
     assert (drift.total_before, drift.total_after) == (Decimal("1.00"), Decimal("1.20"))
@@ -143,7 +143,7 @@ def test_hours_outside_the_sellers_month_are_left_out(shop: Person, reseller_own
     meter(shop, where, 100_000, datetime(2026, 11, 30, 22, tzinfo=UTC))
     meter(shop, where, 1_000_000, datetime(2026, 11, 30, 23, tzinfo=UTC))
     draft = run(reseller_owner).drafts[0]
-    (line,) = selectors.invoice(shop.scope, draft.invoice_id).lines
+    (line,) = selectors.invoice(shop.scope, id_of(draft)).lines
     assert line.quantity == 110_000
     assert line.events_since == datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert line.events_until == datetime(2026, 11, 30, 23, tzinfo=UTC)
@@ -203,7 +203,7 @@ def test_wholesale_lines_are_sums_by_customer(
     meter(shop, environment(shop, "dev", "Development"), 2_000)
     second = found(reseller_owner.actor, Tier.CUSTOMER, "beech")
     draft = run(cloud_admin).drafts[0]
-    detail = selectors.invoice(reseller_owner.scope, draft.invoice_id)
+    detail = selectors.invoice(reseller_owner.scope, id_of(draft))
     assert detail.grouped_by_customer
     assert [(li.subject_name, li.environment_id, li.quantity) for li in detail.lines] == [
         ("Acme", None, 3_000)
@@ -383,7 +383,7 @@ def test_a_run_killed_midway_is_finished_by_the_next(
 
 def _block_draft(blocker: Any, seller_id: UUID, buyer_id: UUID) -> None:
     """A row with the draft's unique key that is not committed: whoever inserts it waits."""
-    columns = [field.column for field in Invoice._meta.concrete_fields]
+    columns = [str(field.column) for field in Invoice._meta.concrete_fields]
     row = Invoice(
         seller_id=seller_id,
         buyer_id=buyer_id,
@@ -399,7 +399,7 @@ def _block_draft(blocker: Any, seller_id: UUID, buyer_id: UUID) -> None:
         computed_at=NOON,
     )
     values = [Jsonb(value) if value == {} else value for value in _values(row, columns)]
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    names = sql.SQL(", ").join([sql.Identifier(column) for column in columns])
     marks = sql.SQL(", ").join(sql.Placeholder() * len(columns))
     blocker.execute(
         sql.SQL("INSERT INTO billing_invoice ({}) VALUES ({})").format(names, marks), values
@@ -425,7 +425,7 @@ def _wait_until_blocked(blocker: Any) -> None:
 def _drafts() -> int:
     with unscoped("test"):
         assert not Invoice.objects.filter(revision=0).exists()
-        return Invoice.objects.count()
+        return int(Invoice.objects.count())
 
 
 def test_the_system_may_run_for_any_seller(shop: Person, reseller_owner: Person) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Model
 from psycopg import sql
 
 from billing import selectors, services
@@ -131,22 +132,22 @@ def test_a_customer_finds_no_trace_of_wholesale(trade: Trade, shop: Person) -> N
 
 
 @pytest.mark.parametrize("table", PAIRS, ids=lambda table: table.__name__)
-def test_the_buyer_writes_nothing(trade: Trade, shop: Person, table: type[Invoice]) -> None:
+def test_the_buyer_writes_nothing(trade: Trade, shop: Person, table: type[Model]) -> None:
     """Updates and deletes find no row; an insert in the seller's name is refused."""
     assert trade
     with scoped(shop.scope):
-        before = list(table.objects.order_by("id").values())
+        before = list(table._default_manager.order_by("id").values())
     assert before
     if table is not InvoiceDrift:
         with scoped(shop.scope):
-            assert table.objects.update(buyer_id=shop.account.id) == 0
-            assert table.objects.all()._raw_delete("default") == 0
+            assert table._default_manager.update(buyer_id=shop.account.id) == 0
+            assert table._default_manager.all()._raw_delete("default") == 0
     copy = before[0] | {"id": new_id(), "invoice_id": new_id(), "period": "2026-09"}
     names = {field.attname for field in table._meta.concrete_fields}
     with pytest.raises(DatabaseError), scoped(shop.scope), transaction.atomic():
-        table.objects.create(**{name: copy[name] for name in names})
+        table._default_manager.create(**{name: copy[name] for name in names})
     with scoped(shop.scope):
-        assert list(table.objects.order_by("id").values()) == before
+        assert list(table._default_manager.order_by("id").values()) == before
 
 
 def test_a_reseller_cannot_sell_in_the_providers_name(

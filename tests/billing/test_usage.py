@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -45,7 +45,7 @@ def test_sums_are_the_rows_own(rows: list[HourRow]) -> None:
 
 @given(rows=hour_rows(), marks=MARKS)
 def test_the_part_before_a_mark_is_what_gathering_less_would_give(
-    rows: list[HourRow], marks: tuple
+    rows: list[HourRow], marks: tuple[datetime, datetime]
 ) -> None:
     for source, part in gather(rows, marks).items():
         for mark, before in zip(marks, part.before, strict=True):
