@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 
-from fleet.selectors import EnvironmentInfo, environments, object_store_of, registration_tokens
+from fleet.selectors import EnvironmentInfo, environments, object_store_of
 from fleet.services import environment_create, object_store_set, registration_token_create
 from identity.selectors import AccountInfo, account_by_slug, staff
 from identity.services import account_create, platform_create, staff_create
@@ -75,29 +75,32 @@ class Login:
     password: str
 
 
-@dataclass(frozen=True)
-class Made:
-    """What this call generated; what was there before is not in it."""
+@dataclass
+class Secrets:
+    """What was generated for the demo. ``save`` keeps it before anybody has to know it.
 
-    logins: tuple[Login, ...]
-    registration_tokens: dict[str, str]
+    A password is saved before its login is made and a token as soon as it is: whenever the
+    demo is killed, repeating it leaves nobody with a password that was lost.
+    """
+
+    save: Callable[[Secrets], None]
+    logins: dict[str, Login] = field(default_factory=dict)
+    """By e-mail address."""
+    registration_tokens: dict[str, str] = field(default_factory=dict)
     """By slug of the customer, for its environment ``production``."""
 
 
-def make(objects: Path) -> Made:
+def make(objects: Path, secrets: Secrets) -> None:
     """Make what is missing of the demo; harmless to repeat.
 
     Customers get an environment ``production`` whose object store is a directory of theirs
     below ``objects``. Raises ``Conflict`` where the platform has another provider already.
     """
-    logins: list[Login] = []
-    tokens: dict[str, str] = {}
     for plan in PLANS:
         account = account_by_slug(plan.slug) or _account(plan)
-        logins += _logins(plan, account)
+        _make_logins(plan, account, secrets)
         if plan.tier is Tier.CUSTOMER:
-            tokens.update(_tokens(account, objects / plan.slug))
-    return Made(tuple(logins), tokens)
+            _make_environment(account, objects / plan.slug, secrets)
 
 
 def _account(plan: _Plan) -> AccountInfo:
@@ -118,35 +121,37 @@ def _account(plan: _Plan) -> AccountInfo:
     )
 
 
-def _logins(plan: _Plan, account: AccountInfo) -> Iterator[Login]:
+def _make_logins(plan: _Plan, account: AccountInfo, secrets: Secrets) -> None:
     known = {person.email for person in staff(account.scope)}
     for email, name, role in plan.staff:
         if email in known:
             continue
-        password = secrets.token_urlsafe(12)
+        if email not in secrets.logins:
+            secrets.logins[email] = Login(plan.tier, plan.slug, role, email, token_urlsafe(12))
+            secrets.save(secrets)
         staff_create(
             actor=Actor.system("demo"),
             account_id=account.id,
             email=email,
             name=name,
             role=role,
-            password=password,
+            password=secrets.logins[email].password,
         )
-        yield Login(plan.tier, plan.slug, role, email, password)
 
 
-def _tokens(account: AccountInfo, directory: Path) -> Iterator[tuple[str, str]]:
+def _make_environment(account: AccountInfo, directory: Path, secrets: Secrets) -> None:
     actor = Actor.system("demo", account.scope)
     environment = _environment(actor, account)
     with scoped(account.scope):
         has_store = object_store_of(environment.id) is not None
     if not has_store:
         object_store_set(actor=actor, environment_id=environment.id, path=str(directory))
-    if not registration_tokens(account.scope, environment.id):
+    if account.slug not in secrets.registration_tokens:
         _, token = registration_token_create(
             actor=actor, environment_id=environment.id, name=TOKEN_NAME
         )
-        yield account.slug, token
+        secrets.registration_tokens[account.slug] = token
+        secrets.save(secrets)
 
 
 def _environment(actor: Actor, account: AccountInfo) -> EnvironmentInfo:

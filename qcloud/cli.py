@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("worker", _worker, "background tasks")
     add("beat", _beat, "starts periodic tasks; one leader among several")
     add("migrate", _migrate, "bring database and event store to this version's schema")
-    add("demo", _demo, "make the demo accounts; prints what was generated, as JSON")
+    add("demo", _demo, "make the demo accounts; what is generated is kept in the data folder")
     add("bill", _bill, "compute the drafts of the current month now, for every seller")
     add("clean-data", _clean_data, "forget all data of the platform in the data folder")
     replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
@@ -142,8 +142,7 @@ def _demo(_parsed: argparse.Namespace) -> int:
     _setup_django()
     from qcloud import demo
 
-    sys.stdout.write(demo.main() + "\n")
-    return 0
+    return demo.main()
 
 
 def _bill(_parsed: argparse.Namespace) -> int:

@@ -9,38 +9,53 @@ from django.conf import settings
 
 from billing import demo as billing_demo
 from fleet import demo as fleet_demo
+from fleet.demo import Login, Secrets
 from qcloud.kernel.scope import Tier
+from qcloud.platform.folder import DataFolder, write_private
 
 _PORTALS = {Tier.CLOUD: "/admin/", Tier.RESELLER: "/r/", Tier.CUSTOMER: "/c/"}
 
 
-def main() -> str:
-    """What this call generated, as JSON: ``people`` and ``registration_tokens`` by account.
-
-    Passwords and tokens are random and appear here once; repeating the command prints only
-    what was missing.
-    """
-    made = fleet_demo.make(settings.OBJECTS_PATH)
+def main() -> int:
+    """Make what is missing. Passwords and tokens are random, kept in the data folder, 0600."""
+    fleet_demo.make(settings.OBJECTS_PATH, _kept(DataFolder.from_environment()))
     billing_demo.make()
-    people = {_key(login): _person(login) for login in made.logins}
-    return json.dumps({"people": people, "registration_tokens": made.registration_tokens})
+    return 0
 
 
-def _key(login: fleet_demo.Login) -> str:
+def _kept(folder: DataFolder) -> Secrets:
+    def save(secrets: Secrets) -> None:
+        people = {_key(login): _person(login) for login in secrets.logins.values()}
+        document = {"people": people, "registration_tokens": secrets.registration_tokens}
+        write_private(folder.logins, json.dumps(document, indent=1) + "\n")
+
+    if not folder.logins.exists():
+        return Secrets(save)
+    known = json.loads(folder.logins.read_text())
+    logins = [_login(person) for person in known["people"].values()]
+    return Secrets(save, {login.email: login for login in logins}, known["registration_tokens"])
+
+
+def _key(login: Login) -> str:
     return login.account if login.role == "owner" else f"{login.account}-{login.role}"
 
 
-def _home(login: fleet_demo.Login) -> str:
-    """There is one provider, so its portal's address names no account."""
-    prefix = _PORTALS[login.tier]
-    return prefix if login.tier is Tier.CLOUD else f"{prefix}{login.account}/"
-
-
-def _person(login: fleet_demo.Login) -> dict[str, Any]:
+def _person(login: Login) -> dict[str, Any]:
     return {
         "tier": login.tier.value,
+        "account": login.account,
         "role": login.role,
-        "path": _home(login),
+        "path": f"{_PORTALS[login.tier]}{login.account}/",
         "email": login.email,
         "password": login.password,
     }
+
+
+def _login(person: dict[str, Any]) -> Login:
+    return Login(
+        Tier(person["tier"]),
+        person["account"],
+        person["role"],
+        person["email"],
+        person["password"],
+    )

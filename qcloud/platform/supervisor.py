@@ -28,7 +28,7 @@ from qcloud.platform.environment import (
     postgres_of,
     redis_of,
 )
-from qcloud.platform.folder import DataFolder, FolderError, write_private
+from qcloud.platform.folder import DataFolder, FolderError
 from qcloud.platform.process import Child, StartError
 
 _RESTART_PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
@@ -134,15 +134,9 @@ class Supervisor:
         _command(["migrate"], migrator_environment(self.folder, self.ports))
 
     def _demo(self) -> dict[str, Any]:
-        """Make the demo accounts once; what was generated for them is kept, 0600."""
-        output = _command(["demo"], environment(self.folder, self.ports))
-        made: dict[str, Any] = json.loads(output)
-        known: dict[str, Any] = {}
-        if self.folder.logins.exists():
-            known = json.loads(self.folder.logins.read_text())
-        for section, values in made.items():
-            known.setdefault(section, {}).update(values)
-        write_private(self.folder.logins, json.dumps(known, indent=1) + "\n")
+        """Make the demo accounts once; who they are and how they sign in."""
+        _command(["demo"], environment(self.folder, self.ports))
+        known: dict[str, Any] = json.loads(self.folder.logins.read_text())
         return known
 
     def _start_agent(self, logins: dict[str, Any]) -> str:

@@ -44,6 +44,7 @@ class Platform:
     folder: DataFolder
     ports: Ports
     process: subprocess.Popen[str] | None = None
+    _reader: threading.Thread | None = None
 
     def start(self, seconds: float = 90) -> None:
         variables = {
@@ -62,7 +63,8 @@ class Platform:
             start_new_session=True,
         )
         said: list[str] = []
-        threading.Thread(target=self._read, args=(said,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(said,), daemon=True)
+        self._reader.start()
 
         def up() -> bool:
             if self.process and self.process.poll() is not None:
@@ -75,6 +77,15 @@ class Platform:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(60)
+        self.forget_process()
+
+    def forget_process(self) -> None:
+        """Close what is left of a process that has ended."""
+        if self.process and self.process.stdout:
+            self.process.wait(10)
+            if self._reader:
+                self._reader.join(10)
+            self.process.stdout.close()
 
     @property
     def web(self) -> str:

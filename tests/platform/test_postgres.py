@@ -65,6 +65,16 @@ def test_only_the_migrator_owns_tables() -> None:
     assert owners == [(postgres.MIGRATOR,)]
 
 
+@pytest.mark.django_db
+def test_the_application_cannot_rewrite_which_migrations_ran() -> None:
+    with superuser(database_name()) as connection:
+        rights = connection.execute(
+            "SELECT privilege_type FROM information_schema.role_table_grants"
+            " WHERE table_name = 'django_migrations' AND grantee = 'qcloud_app'"
+        ).fetchall()
+    assert rights == [("SELECT",)]
+
+
 def test_no_role_of_ours_can_pass_the_policies() -> None:
     with superuser("postgres") as connection:
         rights = connection.execute(

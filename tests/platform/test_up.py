@@ -80,6 +80,7 @@ def test_a_whole_life(platform: Platform) -> None:
     assert len(started) >= 7
     platform.process.send_signal(signal.SIGINT)
     assert platform.process.wait(60) == 0
+    platform.forget_process()
     _gone, alive = psutil.wait_procs(started, timeout=5)
     assert alive == []
 
@@ -92,7 +93,7 @@ def test_a_supervisor_that_is_killed_leaves_no_server_behind(platform: Platform)
     started = descendants(platform)
     assert platform.process is not None
     platform.process.kill()
-    platform.process.wait(10)
+    platform.forget_process()
     _gone, alive = psutil.wait_procs(started, timeout=20)
     assert alive == []
     platform.start()
