@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Max
 
 from audit.services import record
@@ -45,6 +46,7 @@ def price_book_publish(
     terms = [price_of(document) for document in prices]
     _check_book(code, name, currency, effective_from, terms)
     with scoped(scope):
+        _one_at_a_time(scope, code)
         version = _next_version(scope, code, currency, effective_from)
         book = PriceBook.objects.create(
             account_id=scope.account_id,
@@ -112,6 +114,13 @@ def seller_scope(actor: Actor) -> Scope:
     if actor.scope is None:
         raise Denied("Prices belong to an account; act for one.")
     return actor.scope
+
+
+def _one_at_a_time(scope: Scope, code: str) -> None:
+    """Until this transaction ends nobody else numbers a version of this book."""
+    with connection.cursor() as cursor:
+        key = f"price book {code} of {scope.account_id}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
 def _next_version(scope: Scope, code: str, currency: str, effective_from: date) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from billing import demo, selectors, services
 from billing.models import Price, PriceBook, PriceBookAssignment
@@ -43,6 +44,21 @@ def test_versions_follow_each_other(reseller_owner: Person) -> None:
     assert (oldest.version, oldest.effective_until) == (1, date(2026, 6, 1))
     assert oldest.prices[0].amount == Decimal("0.2")
     assert newest.published_by == reseller_owner.email
+
+
+@pytest.mark.django_db(transaction=True)
+def test_versions_published_at_once_get_numbers_of_their_own(reseller_owner: Person) -> None:
+    def one() -> None:
+        _publish(reseller_owner)
+        connection.close()
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    books = selectors.price_books(reseller_owner.scope)
+    assert [book.version for book in books] == [4, 3, 2, 1]
 
 
 @pytest.mark.django_db
