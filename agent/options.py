@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -70,11 +70,22 @@ def size(value: str) -> int:
 
 def _logs(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     command.add_argument(
-        "--log-level", choices=LEVELS, default=environment.get("LOG_LEVEL", "info")
-    )
+        "--log-level", type=_among(LEVELS), default=environment.get("LOG_LEVEL") or "info",
+        metavar="|".join(LEVELS))  # fmt: skip
     command.add_argument(
-        "--log-encoding", choices=ENCODINGS, default=environment.get("LOG_ENCODING", "json")
-    )
+        "--log-encoding", type=_among(ENCODINGS), metavar="|".join(ENCODINGS),
+        default=environment.get("LOG_ENCODING") or "json")  # fmt: skip
+
+
+def _among(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    """Unlike ``choices`` it also holds for what the environment says."""
+
+    def check(value: str) -> str:
+        if value.lower() not in allowed:
+            raise argparse.ArgumentTypeError(f"{value!r} is none of {', '.join(allowed)}")
+        return value.lower()
+
+    return check
 
 
 def _platform(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

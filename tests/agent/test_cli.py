@@ -260,3 +260,15 @@ def test_the_doctor_says_whether_capture_can_work() -> None:
     assert done.stdout.splitlines() == (
         findings or ["Nothing is missing: capture should work here."]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LOG_LEVEL", "loud"), ("LOG_ENCODING", "xml"), ("HTTP_BUFFER_SIZE", "much"),
+     ("SPOOL_LIMIT", "-1")],
+)  # fmt: skip
+def test_a_senseless_variable_is_refused_by_name(name: str, value: str) -> None:
+    done = agent("run", **{name: value})
+    assert done.returncode == 2
+    assert f"--{name.lower().replace('_', '-')}" in done.stderr
+    assert value in done.stderr
