@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -38,6 +39,10 @@ def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
     tables = [_with_origin(frame, events_of(frame)) for frame in frames]
     table = pa.concat_tables(tables, promote_options="default")
     table = table.unify_dictionaries().combine_chunks()
+    for name in ("source_ip", "destination_ip"):
+        if name in table.column_names:
+            addresses = _addresses(table[name].combine_chunks())
+            table = table.set_column(table.column_names.index(name), name, addresses)
     table = table.append_column("load_id", _repeated(load_id, table.num_rows))
     return table.append_column("vendor", _vendors(table))
 
@@ -63,6 +68,28 @@ def _with_origin(frame: Frame, events: pa.Table) -> pa.Table:
 def _repeated(value: UUID, rows: int) -> Any:
     buffers = [None, pa.py_buffer(value.bytes * rows)]
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, buffers)
+
+
+def _addresses(texts: Any) -> Any:
+    """IPv6 in sixteen bytes, IPv4 mapped into it; whatever is no address becomes ``::``.
+
+    The engine would refuse the whole block for one text that is not an address.
+    """
+    encoded = pc.dictionary_encode(pc.fill_null(texts, ""))
+    distinct = [_packed(text) for text in encoded.dictionary.to_pylist()]
+    return pc.take(pa.array(distinct, pa.binary(16)), encoded.indices)
+
+
+def _packed(text: str) -> bytes:
+    try:
+        if ":" in text:
+            return socket.inet_pton(socket.AF_INET6, text)
+        return _MAPPED + socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):
+        return bytes(16)
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
 
 
 def _vendors(table: pa.Table) -> Any:

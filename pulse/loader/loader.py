@@ -41,15 +41,22 @@ log = structlog.get_logger(__name__)
 LOAD_BYTES: Final = 64 * 1024 * 1024
 """About 300,000 events; a load is made of whole segments and ends with the one that fills it."""
 LOAD_SEGMENTS: Final = 500
+LINGER_BYTES: Final = 24 * 1024 * 1024
+"""About 100,000 events. With less than this the loader waits for more …"""
+LINGER_SECONDS: Final = 1.5
+"""… until the oldest segment is this old. Every load is a part that the engine must merge."""
 _WAIT_SECONDS: Final = 0.5
 
 
 class Loader:
     """One spool's loader; the process holds the spool's ``loader`` lock."""
 
-    def __init__(self, folder: SpoolFolder, store: Store) -> None:
+    def __init__(
+        self, folder: SpoolFolder, store: Store, *, linger: float = LINGER_SECONDS
+    ) -> None:
         self._folder = folder
         self._store = store
+        self._linger = linger
         self._spool_id = folder.identity()
 
     def recover(self) -> None:
@@ -94,12 +101,16 @@ class Loader:
     def _next_segments(self) -> list[Path]:
         chosen: list[Path] = []
         size = 0
+        oldest = time.time()
         for path in self._folder.closed_segments()[:LOAD_SEGMENTS]:
             chosen.append(path)
-            size += path.stat().st_size
+            facts = path.stat()
+            size += facts.st_size
+            oldest = min(oldest, facts.st_mtime)
             if size >= LOAD_BYTES:
                 break
-        return chosen
+        waits = size < LINGER_BYTES and 0 <= time.time() - oldest < self._linger
+        return [] if waits else chosen
 
     def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Frame]]:
         with unscoped("loader: the ledger of all agents"):

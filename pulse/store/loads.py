@@ -20,8 +20,6 @@ _ONE_BLOCK: Final = {
     "async_insert": 0,
     "wait_end_of_query": 1,
     "insert_deduplicate": 1,
-    # An address that is not one is stored as ``::``.
-    "input_format_ipv6_default_on_conversion_error": 1,
 }
 
 

@@ -1,0 +1,68 @@
+"""Frames of different shapes in one block."""
+
+from __future__ import annotations
+
+from pulse.ingest.batch import parse_batch
+from pulse.loader.block import block_of, hours_of
+from pulse.spool.frames import Frame, FrameHeader
+from pulse.store.client import Store
+from pulse.store.gate import ask_as_system
+from pulse.store.loads import count_load, hours_of_load, insert_load
+from qcloud.kernel.clock import now
+from qcloud.kernel.ids import new_id
+from tests.pulse.lines import NOON, event, lines
+from wire.events import Outcome
+
+
+def frame(body: bytes, **origin: object) -> Frame:
+    batch = parse_batch(body, received_at=now(), replaying=False)
+    names = ("agent_id", "account_id", "environment_id", "boot_id")
+    ids = {name: new_id() for name in names} | origin
+    header = FrameHeader(sequence=1, rows=batch.rows, received_at=now(), **ids)
+    return Frame(header, memoryview(batch.payload), 0)
+
+
+def test_what_an_event_leaves_out_takes_its_default(store: Store) -> None:
+    bare = frame(lines(event(path="/1", host="")))
+    full = frame(
+        lines(
+            event(path="/2", agent="curl/8", outcome=Outcome.TRUNCATED, protocol="h2", user_id=7,
+                  source_ip="10.0.0.1", destination_ip="2001:db8::1", replayed=True),
+            event(path="/3", source_ip="no address"),
+        )
+    )  # fmt: skip
+    load_id = new_id()
+    assert insert_load(store, block_of([bare, full], load_id), "t") == 3
+    rows = ask_as_system(
+        "test",
+        "SELECT path, agent, outcome, protocol, user_id, toString(source_ip),"
+        " toString(destination_ip), replayed, vendor, exe FROM requests ORDER BY path",
+        {},
+        store=store,
+    )
+    assert [tuple(row) for row in rows] == [
+        ("/1", "", "complete", "http1", 0, "::", "::", False, "", ""),
+        ("/2", "curl/8", "truncated", "h2", 7, "::ffff:10.0.0.1", "2001:db8::1", True,
+         "example.com", ""),
+        ("/3", "", "complete", "http1", 0, "::", "::", False, "example.com", ""),
+    ]  # fmt: skip
+
+
+def test_the_same_token_writes_nothing_twice(store: Store) -> None:
+    load_id = new_id()
+    block = block_of([frame(lines(event(), event()))], load_id)
+    insert_load(store, block, str(load_id))
+    insert_load(store, block, str(load_id))
+    assert count_load(store, load_id) == 2
+
+
+def test_hours_are_those_of_the_events(store: Store) -> None:
+    both = frame(lines(event(), event(timestamp=NOON.replace(hour=13, minute=59))))
+    expected = {
+        (both.header.account_id, both.header.environment_id, NOON.replace(hour=hour))
+        for hour in (12, 13)
+    }
+    assert hours_of([both]) == expected
+    load_id = new_id()
+    insert_load(store, block_of([both], load_id), "t")
+    assert set(hours_of_load(store, load_id)) == expected
