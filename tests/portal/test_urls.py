@@ -1,0 +1,247 @@
+"""Every address × everybody: the table is the specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from audit.selectors import EntryFilter, entries
+from portal.door import PUBLIC
+from qcloud.kernel.permissions import Permission
+from tests.factories.cast import Person
+from tests.portal.conftest import sign_in
+from tests.portal.world import World
+
+ROLES: Final = ("anonymous", "cloud", "reseller", "other reseller", "owner", "viewer", "other customer")  # fmt: skip
+NOBODY: Final = UUID(int=7)
+
+# Statuses in the order of ROLES. 302: on to sign-in; 404: a stranger; 403: without the right.
+OWN = (302, 404, 404, 404, 200, 200, 404)
+NOT_VIEWER = (302, 404, 404, 404, 200, 403, 404)
+MISSING = (302, 404, 404, 404, 404, 404, 404)
+MISSING_NOT_VIEWER = (302, 404, 404, 404, 404, 403, 404)
+RESELLER = (302, 404, 200, 404, 404, 404, 404)
+RESELLER_MISSING = (302, 404, 404, 404, 404, 404, 404)
+CLOUD = (302, 200, 404, 404, 404, 404, 404)
+CLOUD_MISSING = (302, 404, 404, 404, 404, 404, 404)
+POST_ONLY = (405,) * 7
+ANYBODY = (200,) * 7
+
+PUBLIC_GET: Final = {
+    "home": (302,) * 7,
+    "sign-in": ANYBODY,
+    "accounts": (302, 200, 200, 200, 200, 200, 200),
+    "preferences": POST_ONLY,
+    "healthz": ANYBODY,
+    "c:sign-out": POST_ONLY,
+    "r:sign-out": POST_ONLY,
+    "admin:sign-out": POST_ONLY,
+}
+GET: Final = {
+    **PUBLIC_GET,
+    "c:overview": OWN,
+    "c:start": OWN,
+    "c:live": OWN,
+    "c:requests": OWN,
+    "c:request": OWN,
+    "c:vendors": OWN,
+    "c:environments": OWN,
+    "c:environment": OWN,
+    "c:token-create": POST_ONLY,
+    "c:token-revoke": POST_ONLY,
+    "c:capture-set": POST_ONLY,
+    "c:store-set": POST_ONLY,
+    "c:agents": OWN,
+    "c:agent": OWN,
+    "c:agent-remove": POST_ONLY,
+    "c:search": OWN,
+    "c:usage": NOT_VIEWER,
+    "c:invoices": NOT_VIEWER,
+    "c:invoice": NOT_VIEWER,
+    "c:invoice-pdf": NOT_VIEWER,
+    "c:audit": NOT_VIEWER,
+    "r:overview": RESELLER,
+    "r:customers": RESELLER,
+    "r:account": RESELLER,
+    "r:account-suspend": POST_ONLY,
+    "r:account-resume": POST_ONLY,
+    "r:books": RESELLER,
+    "r:book": RESELLER,
+    "r:search": RESELLER,
+    "r:usage": RESELLER,
+    "r:invoices": RESELLER,
+    "r:invoice": RESELLER,
+    "r:invoice-pdf": RESELLER,
+    "r:audit": RESELLER,
+    "admin:overview": CLOUD,
+    "admin:health": CLOUD,
+    "admin:accounts": CLOUD,
+    "admin:account": CLOUD,
+    "admin:account-suspend": POST_ONLY,
+    "admin:account-resume": POST_ONLY,
+    "admin:books": CLOUD,
+    "admin:book": CLOUD,
+    "admin:search": CLOUD,
+    "admin:usage": CLOUD,
+    "admin:invoices": CLOUD,
+    # The retail invoice is between reseller and customer: the provider is no party.
+    "admin:invoice": CLOUD_MISSING,
+    "admin:invoice-pdf": CLOUD_MISSING,
+    "admin:audit": CLOUD,
+}
+# Empty forms: whoever may gets 422 with the reason beside the field.
+POST: Final = {
+    "c:environments": (302, 404, 404, 404, 422, 403, 404),
+    "c:token-create": (302, 404, 404, 404, 422, 403, 404),
+    "c:token-revoke": (302, 404, 404, 404, 422, 403, 404),
+    "c:capture-set": (302, 404, 404, 404, 422, 403, 404),
+    "c:store-set": (302, 404, 404, 404, 422, 403, 404),
+    "c:agent-remove": (302, 404, 404, 404, 422, 403, 404),
+    "r:customers": (302, 404, 422, 404, 404, 404, 404),
+    "r:account-suspend": (302, 404, 422, 404, 404, 404, 404),
+    "r:account-resume": (302, 404, 422, 404, 404, 404, 404),
+    "admin:accounts": (302, 422, 404, 404, 404, 404, 404),
+    "admin:account-suspend": (302, 422, 404, 404, 404, 404, 404),
+    "admin:account-resume": (302, 422, 404, 404, 404, 404, 404),
+}
+
+
+def named(
+    patterns: list[URLPattern | URLResolver], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{pattern.namespace}:" if pattern.namespace else prefix
+            yield from named(pattern.url_patterns, inner)
+        else:
+            yield f"{prefix}{pattern.name}", pattern.callback
+
+
+VIEWS: Final = dict(named(get_resolver().url_patterns))
+
+
+@pytest.fixture
+def everybody(
+    world: World,  # noqa: ARG001  made before anybody looks
+    cloud_admin: Person,
+    reseller_owner: Person,
+    other_reseller_owner: Person,
+    customer_owner: Person,
+    customer_viewer: Person,
+    other_customer_owner: Person,
+) -> list[Client]:
+    people = (cloud_admin, reseller_owner, other_reseller_owner, customer_owner, customer_viewer,
+              other_customer_owner)  # fmt: skip
+    return [Client(), *(sign_in(person) for person in people)]
+
+
+def address(name: str, world: World, customer: Person, reseller: Person) -> str:
+    known: dict[str, Any] = {
+        "environment_id": world.environment_id,
+        "token_id": world.token_id,
+        "agent_id": world.agent_id,
+        "request_id": world.request_id,
+        "invoice_id": world.invoice_id,
+        "account_id": customer.account.id,
+        "code": "retail" if name.startswith("r:") else "wholesale",
+        "version": 1,
+        "account": reseller.slug if name.startswith("r:") else customer.slug,
+    }
+    return reverse(name, kwargs={key: known[key] for key in _parameters(name)})
+
+
+def _parameters(name: str) -> list[str]:
+    namespace, _, own = name.rpartition(":")
+    resolver = get_resolver()
+    if namespace:
+        prefix, resolver = resolver.namespace_dict[namespace]
+        del prefix
+    return list(resolver.reverse_dict.getlist(own)[0][0][0][1])
+
+
+def test_every_view_names_its_permission_or_why_it_has_none() -> None:
+    for name, view in VIEWS.items():
+        permission = getattr(view, "permission", None)
+        assert permission is not None, f"{name} has no permission: use @page, @action or @public"
+        if permission == PUBLIC:
+            assert view.public_reason, name
+        else:
+            assert permission in Permission, name
+
+
+def test_the_public_pages_are_these_and_no_others() -> None:
+    public = {name for name, view in VIEWS.items() if view.permission == PUBLIC}
+    assert public == set(PUBLIC_GET)
+
+
+def test_the_table_has_every_address() -> None:
+    assert set(GET) == set(VIEWS)
+    posting = {n for n, v in VIEWS.items() if "POST" in getattr(v, "asked", {})}
+    assert set(POST) == posting
+
+
+def test_every_page_for_everybody(
+    everybody: list[Client], world: World, customer_owner: Person, reseller_owner: Person
+) -> None:
+    seen = {
+        name: tuple(
+            client.get(address(name, world, customer_owner, reseller_owner)).status_code
+            for client in everybody
+        )
+        for name in GET
+    }
+    assert seen == GET
+
+
+def test_every_change_for_everybody(
+    everybody: list[Client], world: World, customer_owner: Person, reseller_owner: Person
+) -> None:
+    seen = {
+        name: tuple(
+            client.post(address(name, world, customer_owner, reseller_owner)).status_code
+            for client in everybody
+        )
+        for name in POST
+    }
+    assert seen == POST
+
+
+def test_a_refusal_says_why_and_is_in_the_journal(
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+    customer_viewer: Person,
+    other_customer_owner: Person,
+) -> None:
+    path = f"/c/{customer_owner.slug}/audit"
+    refused = sign_in(customer_viewer).get(path)
+    assert "audit:log:read" in refused.content.decode()
+    assert refused["X-Request-ID"] in refused.content.decode()
+    assert sign_in(other_customer_owner).get(path).status_code == 404
+    found = entries(customer_owner.scope, EntryFilter(outcome="denied")).entries
+    assert [(e.actor_label, e.action, e.object_id) for e in found] == [
+        (other_customer_owner.email, "portal.page.enter", path),
+        (customer_viewer.email, "portal.page.get", path),
+    ]
+
+
+def test_a_stranger_learns_no_more_of_an_account_than_of_none(
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+    other_customer_owner: Person,
+) -> None:
+    client = sign_in(other_customer_owner)
+    there = client.get(f"/c/{customer_owner.slug}/agents")
+    nowhere = client.get("/c/no-such-account/agents")
+    assert there.status_code == nowhere.status_code == 404
+    bodies = [_without_ids(r.content.decode(), r["X-Request-ID"]) for r in (there, nowhere)]
+    assert bodies[0].replace(customer_owner.slug, "X") == bodies[1].replace("no-such-account", "X")
+
+
+def _without_ids(text: str, request_id: str) -> str:
+    lines = text.replace(request_id, "R").splitlines()
+    return "\n".join(line for line in lines if "csrf" not in line and "nonce" not in line)
