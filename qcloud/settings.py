@@ -167,9 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- Static files: built by the front end, served by the web process itself.
 STATIC_URL = "/static/"
 # Collected for production; elsewhere they are served from where the build put them.
-STATIC_ROOT = (
-    env.path("QCLOUD_STATIC_ROOT", BASE_DIR / "build" / "static") if PRODUCTION else None
-)
+STATIC_ROOT = env.path("QCLOUD_STATIC_ROOT", BASE_DIR / "build" / "static") if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_MAX_AGE = 31_536_000 if PRODUCTION else 0
 

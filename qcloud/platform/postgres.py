@@ -4,7 +4,8 @@ The wheel's own server manager trusts every local user, so only its binaries are
 PostgreSQL refuses to run as root. Where root starts the platform, the server runs in a
 user namespace in which root's files belong to ``daemon``: nothing needs to be handed to
 another account, and a checkout below ``/root`` works. Where user namespaces are switched
-off (most containers) it runs as ``daemon`` itself, and its folder is given to it.
+off (most containers) it runs as ``daemon`` itself, owns its folder, and keeps the one
+capability that lets it pass through folders which are private to root.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ PORT: Final = 5432
 """Only part of the socket's name: no TCP port is opened."""
 
 _DAEMON: Final = 1
+_AS_DAEMON: Final = (
+    "setpriv", f"--reuid={_DAEMON}", f"--regid={_DAEMON}", "--clear-groups",
+    "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
+    # Changing the user clears the signal that Child asked for.
+    "--pdeathsig=INT", "--",
+)  # fmt: skip
 _NAMESPACE: Final = ("unshare", "--user", f"--map-user={_DAEMON}", f"--map-group={_DAEMON}", "--")
 
 
@@ -78,7 +85,6 @@ class Postgres:
             log=self.log,
             environment={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             stop_signal=signal.SIGINT,  # "fast" shutdown: sessions are ended, data is flushed
-            user=self._account,
         )
 
     def ready(self) -> bool:
@@ -126,41 +132,27 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            user=self._account,
-            group=self._account,
-            extra_groups=[] if self._account is not None else None,
         )
         if done.returncode:
             raise FolderError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
 
     @cached_property
-    def _in_namespace(self) -> bool:
-        if os.geteuid() != 0 or shutil.which("unshare") is None:
-            return False
-        return (
-            subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    def _prefix(self) -> tuple[str, ...]:
+        """What makes a server out of root that PostgreSQL does not take for root."""
+        if os.geteuid() != 0:
+            return ()
+        for way in (_NAMESPACE, _AS_DAEMON):
+            if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+                return way
+        raise FolderError(
+            "PostgreSQL cannot run as root, and this machine allows neither a user namespace"
+            " (unshare --user) nor another user with a capability (setpriv --ambient-caps)."
+            " Start QCloud as an ordinary user."
         )
 
-    @property
-    def _prefix(self) -> tuple[str, ...]:
-        return _NAMESPACE if self._in_namespace else ()
-
-    @property
-    def _account(self) -> int | None:
-        """The user to switch to: ``daemon`` when we are root and have no user namespaces."""
-        return _DAEMON if os.geteuid() == 0 and not self._in_namespace else None
-
     def _give_to_server(self, path: Path) -> None:
-        if self._account is None:
-            return
-        os.chown(path, self._account, self._account)
-        closed = [p for p in (*path.parents, *binaries().parents) if not p.stat().st_mode & 0o001]
-        if closed:
-            raise FolderError(
-                f"PostgreSQL cannot run as root, and here it cannot reach its files as user"
-                f" “daemon” because {closed[0]} is private. Start QCloud as an ordinary user, or"
-                f" keep the checkout and QCLOUD_DATA where other users may pass through."
-            )
+        if self._prefix == _AS_DAEMON:
+            os.chown(path, _DAEMON, _DAEMON)
 
 
 def _ensure_role(

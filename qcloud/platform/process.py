@@ -36,8 +36,6 @@ class Child:
     environment: Mapping[str, str]
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
-    user: int | None = None
-    """Numeric user and group to run as; ``None``: this process's own."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -51,9 +49,6 @@ class Child:
                 # Its own group: Ctrl-C reaches the supervisor alone, which stops in order.
                 start_new_session=True,
                 preexec_fn=partial(_die_with_parent, self.stop_signal),  # noqa: PLW1509  started before any thread
-                user=self.user,
-                group=self.user,
-                extra_groups=[] if self.user is not None else None,
             )
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
