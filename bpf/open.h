@@ -14,49 +14,55 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* One step up; false at the root of the process's file system. */
-static __always_inline bool step_up(struct dentry **dentry, struct mount **mount)
-{
-	struct dentry *parent = BPF_CORE_READ(*dentry, d_parent);
-	struct mount *outer;
+struct walk {
+	struct dentry *dentry;
+	struct mount *mount;
+	__u64 used;
+};
 
-	if (*dentry != BPF_CORE_READ(*mount, mnt.mnt_root)) {
-		*dentry = parent;
-		return true;
+/* Copies one name and goes one step up; 0 at the root of the process's file system.
+ *
+ * Not static: the verifier looks at it once. Unrolled in place, the steps of the walk were
+ * too much for Linux 6.1.
+ */
+__noinline int path_step(struct walk *walk, struct opened *opened)
+{
+	struct dentry *dentry;
+	struct mount *mount, *outer;
+	long size;
+
+	if (!walk || !opened)
+		return 0;
+	dentry = walk->dentry;
+	mount = walk->mount;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		outer = BPF_CORE_READ(mount, mnt_parent);
+		if (outer == mount)
+			return 0;
+		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->mount = outer;
+		return 1;
 	}
-	outer = BPF_CORE_READ(*mount, mnt_parent);
-	if (outer == *mount)
-		return false;
-	*dentry = BPF_CORE_READ(*mount, mnt_mountpoint);
-	*mount = outer;
-	return true;
-}
-
-static __always_inline bool is_mount_root(struct dentry *dentry, struct mount *mount)
-{
-	return dentry == BPF_CORE_READ(mount, mnt.mnt_root);
+	size = bpf_probe_read_kernel_str(opened->path + (walk->used & (PATH_SPACE - 1)),
+					 NAME_LENGTH, BPF_CORE_READ(dentry, d_name.name));
+	if (size > 0)
+		walk->used += size;
+	walk->dentry = BPF_CORE_READ(dentry, d_parent);
+	return walk->used < PATH_SPACE;
 }
 
 static __always_inline void fill_path(struct opened *opened, struct task_struct *task)
 {
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
-	__u32 used = 0;
+	struct walk walk = {
+		.dentry = BPF_CORE_READ(file, f_path.dentry),
+		.mount = mount_of(BPF_CORE_READ(file, f_path.mnt)),
+	};
 
-	for (int part = 0; part < PATH_PARTS; part++) {
-		long size = 0;
-
-		if (!is_mount_root(dentry, mount))
-			size = bpf_probe_read_kernel_str(opened->path + (used & (PATH_SPACE - 1)),
-							 NAME_LENGTH,
-							 BPF_CORE_READ(dentry, d_name.name));
-		if (size > 0)
-			used += size;
-		if (used >= PATH_SPACE || !step_up(&dentry, &mount))
+	for (int part = 0; part < PATH_PARTS; part++)
+		if (!path_step(&walk, opened))
 			break;
-	}
-	opened->path_length = used;
+	opened->path_length = walk.used;
 }
 
 static __always_inline void fill_process(struct opened *opened)
