@@ -38,6 +38,8 @@ _DAEMON: Final = 1
 _AS_DAEMON: Final = (
     "setpriv", f"--reuid={_DAEMON}", f"--regid={_DAEMON}", "--clear-groups",
     "--inh-caps=+dac_override", "--ambient-caps=+dac_override",
+    # Without it access(2), which PostgreSQL asks about its own programs, ignores capabilities.
+    "--securebits=+no_setuid_fixup",
     # Changing the user clears the signal that Child asked for.
     "--pdeathsig=INT", "--",
 )  # fmt: skip
