@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from pulse.allocator import keep_freed_memory
 from pulse.ingest.calls import Calls
 from pulse.ingest.events import Events
 from pulse.ingest.gateway import Gateway
@@ -29,6 +30,7 @@ def create_app(settings: IngestSettings | None = None, gateway: Gateway | None =
 
     Raises ``SpoolInUse`` when another ingest process writes the spool.
     """
+    keep_freed_memory()
     parts = Parts(settings or IngestSettings.from_env(Env()), gateway or _fleet())
     calls = Calls(parts)
 

@@ -91,11 +91,16 @@ def _check_lines(data: bytes) -> int:
         raise _NotPlain
     if np.diff(ends, prepend=-1).max() > MAX_LINE_BYTES or _says_null(octets):
         raise _NotPlain
+    if not data.isascii():
+        _require_utf8(data)
+    return len(ends)
+
+
+def _require_utf8(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:
         raise _NotPlain from None
-    return len(ends)
 
 
 def _says_null(octets: np.ndarray[Any, np.dtype[np.uint8]]) -> bool:

@@ -81,13 +81,12 @@ def _unzstd(data: bytes, limit: int) -> bytes:
     known = parameters.content_size != zstandard.CONTENTSIZE_UNKNOWN
     if known and parameters.content_size > limit:
         raise TooLarge(f"the body decompresses to {parameters.content_size} bytes")
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     try:
-        return zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompress(
-            data, max_output_size=limit, allow_extra_data=False
-        )
+        return decompressor.decompress(data, max_output_size=limit, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        # The one way in which the library says that the output would be larger.
-        if "too small" in str(error):
+        # The same error for a frame that is cut off and for one that does not fit.
+        if len(decompressor.stream_reader(data).read(limit + 1)) > limit:
             raise TooLarge(f"the body decompresses to more than {limit} bytes") from error
         raise
 

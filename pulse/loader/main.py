@@ -13,6 +13,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
+from pulse.allocator import keep_freed_memory
 from pulse.errors import StoreUnavailable
 from pulse.loader.loader import Loader
 from pulse.spool.folder import SpoolFolder, SpoolInUse
@@ -38,6 +39,7 @@ class LoaderSettings:
 
 def main(settings: LoaderSettings | None = None) -> int:
     """Load until SIGTERM or SIGINT; Django must be set up. Returns the exit code."""
+    keep_freed_memory()
     chosen = settings or LoaderSettings.from_env(Env())
     stop = threading.Event()
 

@@ -100,6 +100,15 @@ class Sender:
         return self.again(body, self.sequence, **headers)
 
     def again(self, body: bytes, sequence: int, **headers: str) -> httpx.Response:
+        return self._post(body, sequence, headers, compress=True)
+
+    def again_raw(self, body: bytes, sequence: int) -> httpx.Response:
+        """``body`` is what it is: compressed already, or broken."""
+        return self._post(body, sequence, {}, compress=False)
+
+    def _post(
+        self, body: bytes, sequence: int, headers: dict[str, str], *, compress: bool
+    ) -> httpx.Response:
         sent = {
             "Authorization": f"Bearer {self.token}",
             BOOT_HEADER: str(self.boot_id),
@@ -107,5 +116,7 @@ class Sender:
             "Content-Encoding": "zstd",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        content = zstandard.compress(body) if sent["Content-Encoding"] == "zstd" else body
+        content = (
+            zstandard.compress(body) if compress and sent["Content-Encoding"] == "zstd" else body
+        )
         return self.client.request("POST", EVENTS_PATH, content=content, headers=sent)
