@@ -35,7 +35,11 @@ class DataFolder:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._take_lock()
             self._check_marker()
+        except FolderUnusable:
+            self.close()
+            raise
         except OSError as error:
+            self.close()
             raise FolderUnusable(
                 f"the event store cannot use {self._path}: {error.strerror}."
                 " Check the owner and the free space of that folder"

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from pulse.errors import StoreUnavailable
 from qcloud.kernel.env import Env
@@ -91,8 +91,6 @@ def unavailable(settings: StoreSettings) -> Iterator[None]:
     """Turns "nobody answers" into ``StoreUnavailable``; the engine's refusals stay as they are."""
     try:
         yield
-    except DatabaseError:
-        raise
     except (OperationalError, OSError) as error:
         raise StoreUnavailable(f"{settings.host}:{settings.port}") from error
 
