@@ -185,7 +185,7 @@ def _token_spec(here: Here) -> TableSpec[TokenInfo]:
             ),
             Column(
                 "act",
-                "",
+                "Action",
                 lambda _token: "",
                 lambda t: (
                     Cell("Revoke", form=f"revoke-{t.id}", tone="danger")

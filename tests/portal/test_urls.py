@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
-from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -17,8 +16,15 @@ from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
 from tests.portal.world import World
 
-ROLES: Final = ("anonymous", "cloud", "reseller", "other reseller", "owner", "viewer", "other customer")  # fmt: skip
-NOBODY: Final = UUID(int=7)
+ROLES: Final = (
+    "anonymous",
+    "cloud",
+    "reseller",
+    "other reseller",
+    "owner",
+    "viewer",
+    "other customer",
+)
 
 # Statuses in the order of ROLES. 302: on to sign-in; 404: a stranger; 403: without the right.
 OWN = (302, 404, 404, 404, 200, 200, 404)
@@ -111,9 +117,7 @@ POST: Final = {
 }
 
 
-def named(
-    patterns: list[URLPattern | URLResolver], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
+def named(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             inner = f"{pattern.namespace}:" if pattern.namespace else prefix

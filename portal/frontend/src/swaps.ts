@@ -19,7 +19,29 @@ function announce() {
   if (summary?.textContent) say(summary.textContent.trim());
 }
 
+/** Names the target to the server, and leaves what was not filled in out of the address. */
+function prepare(ctx: HtmxContext) {
+  const target = ctx.target;
+  if (target) ctx.request.headers["HX-Target"] = `${target.tagName.toLowerCase()}#${target.id}`;
+  if (!(ctx.request.body instanceof FormData) || ctx.request.method !== "GET") return;
+  for (const [name, value] of [...ctx.request.body]) {
+    if (value === "") ctx.request.body.delete(name);
+  }
+}
+
+/** A form of filters states the whole query: nothing of the address before stays. */
+function forget(ctx: HtmxContext) {
+  if (ctx.sourceElement.matches("form[method=get]")) {
+    ctx.request.action = ctx.request.action.split("?")[0]!;
+  }
+}
+
 export function startSwaps() {
+  document.addEventListener("htmx:config:request", (event) => {
+    const { ctx } = (event as CustomEvent<{ ctx: HtmxContext }>).detail;
+    prepare(ctx);
+    forget(ctx);
+  });
   document.addEventListener("htmx:before:swap", remember);
   document.addEventListener("htmx:after:swap", (event) => {
     restore();

@@ -5,6 +5,7 @@ declare module "htmx.org/dist/ext/hx-ptag.js";
 interface HtmxContext {
   sourceElement: Element;
   target: Element | null;
+  request: { action: string; method: string; headers: Record<string, string>; body: unknown };
   response?: { status: number };
 }
 
