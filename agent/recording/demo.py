@@ -161,8 +161,10 @@ class _Demo:
 
 
 def _json(size: int) -> bytes:
-    """``size`` bytes that look like JSON."""
-    if size < 16:
-        return b"{}".ljust(size)[:size]
-    item = b'{"sku":"A-1043","name":"Invented thing","price":"19.90"},'
-    return b'{"items":[' + (item * (size // len(item) + 1))[: size - 12] + b"]}"
+    """A JSON document of exactly ``size`` bytes: items, and blanks for what is left."""
+    item = b'{"sku":"A-1043","name":"Invented thing","price":"19.90"}'
+    head, tail = b'{"items":[', b"]}"
+    count = (size - len(head) - len(tail) + 1) // (len(item) + 1)
+    if count < 1:
+        return (b"{}" if size >= len(b"{}") else b"0").ljust(size)[:size]
+    return (head + b",".join([item] * count) + tail).ljust(size)
