@@ -193,9 +193,15 @@ def text(value: bytes, limit: int = MAX_TEXT) -> str:
     return value.decode("ascii")
 
 
+_BEHIND_HOST: Final = re.compile(rb"[/?#\\ \t].*\Z", re.DOTALL)
+
+
 def host_of(value: bytes) -> str:
-    """A Host header's name: lower case, without port; an IPv6 literal without brackets."""
-    name = value.strip().lower()
+    """A Host header's name: lower case, without port; an IPv6 literal without brackets.
+
+    User information and whatever follows the name is payload, wrong here as it is.
+    """
+    name = _BEHIND_HOST.sub(b"", value.strip().lower()).rpartition(b"@")[2]
     if name.startswith(b"["):
         name = name[1:].partition(b"]")[0]
     elif name.count(b":") == 1:

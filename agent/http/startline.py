@@ -8,9 +8,15 @@ from typing import Final
 from agent.http.headers import host_of, text
 from wire.events import MAX_PATH_BYTES
 
-_REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([^ \r\n]+) HTTP/1\.[01]\r?\Z")
+# RFC 9112, 3.2: a target has one of four forms. What has none may be a line of somebody's body.
+_TARGET: Final = (
+    rb"(/[^ \r\n]*|[A-Za-z][A-Za-z0-9+.-]*://[^ \r\n]*|\*(?![^ \r\n])|(?<=\ACONNECT )[^ \r\n]+)"
+)
+_REQUEST: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) " + _TARGET + rb" HTTP/1\.[01]\r?\Z"
+)
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\n]*)?\r?\Z")
-_METHOD: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) +([^ \r\n]*)")
+_GUESS: Final = re.compile(rb"([A-Z]{3,16}) " + _TARGET)
 _REQUEST_PREFIX: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: |\Z)")
 _REQUEST_PREFIX_STRICT: Final = re.compile(
     rb"[A-Z][A-Z-]{0,19}(?:\Z| (?:\Z|/|\*|[hH]))|CONNECT |PRI \* HTTP/2"
@@ -19,7 +25,8 @@ _REQUEST_ANEW: Final = re.compile(
     rb"(?:[A-Z][A-Z-]{2,19} (?:/|\*|https?://)|CONNECT [^ \r\n]+ HTTP/1)[^\r\n]*"
 )
 _RESPONSE_ANEW: Final = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2}[ \r\n]")
-_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]*)([^?#]*)")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)([^?#]*)")
+_USERINFO: Final = re.compile(rb"//[^/]*@")
 _RESPONSE_PREFIX: Final = b"HTTP/1."
 
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"
@@ -39,6 +46,12 @@ _METHODS: Final = {
     for method in ("GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "CONNECT")
 }
 
+_REGISTERED: Final = frozenset(_METHODS) | {
+    b"TRACE", b"COPY", b"LOCK", b"MKCOL", b"MOVE", b"PROPFIND", b"PROPPATCH", b"UNLOCK",
+    b"REPORT", b"SEARCH", b"QUERY",
+}  # fmt: skip
+"""Methods of the IANA registry that are in use."""
+
 
 def parse_request_line(line: bytes) -> RequestLine | None:
     """``None``: not a request line of HTTP/1.0 or 1.1."""
@@ -47,9 +60,15 @@ def parse_request_line(line: bytes) -> RequestLine | None:
 
 
 def guess_request_line(line: bytes) -> RequestLine:
-    """What can be told of a broken request line; method and path may be empty."""
-    match = _METHOD.match(line)
-    return _request(match) if match else ("", b"", "", "")
+    """What can be told of a broken request line; all of it may be empty.
+
+    The line may just as well belong to a body, so nothing is told but a registered method
+    and a target of its form.
+    """
+    match = _GUESS.match(line)
+    if match is None or match[1] not in _REGISTERED:
+        return "", b"", "", ""
+    return _request(match)
 
 
 def parse_status_line(line: bytes) -> int:
@@ -106,5 +125,7 @@ def _request(match: re.Match[bytes]) -> RequestLine:
     end = path.find(b"#")
     if end >= 0:
         path = path[:end]
+    if b"@" in path and b"//" in path:
+        path = _USERINFO.sub(b"//", path)
     name = _METHODS.get(method) or method.decode("ascii")
     return name, target, text(path, MAX_PATH_BYTES), host
