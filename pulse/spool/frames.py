@@ -1,7 +1,12 @@
 """One frame: a batch with its origin, guarded by a checksum.
 
-Layout, little endian: magic ``QCF1``, header length, payload length, CRC-32 of header and
-payload (four bytes each), header (JSON, ``FrameHeader``), payload (Arrow IPC stream).
+A segment begins with ``QCS1``, its *mark* (16 random bytes) and the CRC-32 of both. Each
+frame, little endian: the mark, magic ``QCF1``, header length, payload length, CRC-32 of
+header and payload (four bytes each), header (JSON, ``FrameHeader``), payload (Arrow IPC
+stream).
+
+Behind damage the next frame is searched byte by byte, through payload that agents wrote.
+Nobody outside knows the mark, so nobody can hide a frame in there that names another agent.
 """
 
 from __future__ import annotations
@@ -17,6 +22,10 @@ from uuid import UUID
 import msgspec
 
 MAGIC: Final = b"QCF1"
+MARK_SIZE: Final = 16
+_OPENING: Final = struct.Struct(f"<4s{MARK_SIZE}sI")
+_OPENING_MAGIC: Final = b"QCS1"
+OPENING_SIZE: Final = _OPENING.size
 _PREFIX: Final = struct.Struct("<4sIII")
 _MAX_HEADER: Final = 16 * 1024
 _MAX_PAYLOAD: Final = 1 << 30
@@ -54,8 +63,23 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(FrameHeader)
 
 
+def opening(mark: bytes) -> bytes:
+    """The first bytes of a segment."""
+    return _OPENING.pack(_OPENING_MAGIC, mark, zlib.crc32(_OPENING_MAGIC + mark))
+
+
+def mark_of(segment: memoryview) -> bytes | None:
+    """The mark of a segment; ``None`` when its opening is not whole."""
+    if len(segment) < OPENING_SIZE:
+        return None
+    magic, mark, checksum = _OPENING.unpack_from(segment)
+    if magic != _OPENING_MAGIC or zlib.crc32(magic + mark) != checksum:
+        return None
+    return bytes(mark)
+
+
 def encode_frame(header: FrameHeader, payload: memoryview) -> tuple[bytes, memoryview]:
-    """The frame as two buffers, so that the payload is not copied."""
+    """What follows the mark, as two buffers, so that the payload is not copied."""
     head = _encoder.encode(header)
     checksum = zlib.crc32(payload, zlib.crc32(head))
     return _PREFIX.pack(MAGIC, len(head), len(payload), checksum) + head, payload
@@ -63,11 +87,16 @@ def encode_frame(header: FrameHeader, payload: memoryview) -> tuple[bytes, memor
 
 def scan(segment: memoryview) -> Iterator[Frame | Damage]:
     """Every whole frame in order, and between them what is damaged or cut off."""
-    offset = 0
+    mark = mark_of(segment)
+    if mark is None:
+        if len(segment):
+            yield Damage(0, len(segment))
+        return
+    offset = OPENING_SIZE
     while offset < len(segment):
-        found = _frame_at(segment, offset)
+        found = _frame_at(segment, offset, mark)
         if found is None:
-            following = _next_frame(segment, offset + 1)
+            following = _next_frame(segment, offset + 1, mark)
             yield Damage(offset, following - offset)
             offset = following
         else:
@@ -75,11 +104,11 @@ def scan(segment: memoryview) -> Iterator[Frame | Damage]:
             yield frame
 
 
-def _frame_at(segment: memoryview, offset: int) -> tuple[Frame, int] | None:
-    if offset + _PREFIX.size > len(segment):
+def _frame_at(segment: memoryview, offset: int, mark: bytes) -> tuple[Frame, int] | None:
+    start = offset + MARK_SIZE + _PREFIX.size
+    if start > len(segment) or segment[offset : offset + MARK_SIZE] != mark:
         return None
-    magic, head_size, size, checksum = _PREFIX.unpack_from(segment, offset)
-    start = offset + _PREFIX.size
+    magic, head_size, size, checksum = _PREFIX.unpack_from(segment, offset + MARK_SIZE)
     end = start + head_size + size
     if magic != MAGIC or head_size > _MAX_HEADER or size > _MAX_PAYLOAD or end > len(segment):
         return None
@@ -92,12 +121,12 @@ def _frame_at(segment: memoryview, offset: int) -> tuple[Frame, int] | None:
     return Frame(header, segment[start + head_size : end], offset), end
 
 
-def _next_frame(segment: memoryview, start: int) -> int:
+def _next_frame(segment: memoryview, start: int, mark: bytes) -> int:
     """Where the next whole frame begins, or the end."""
     data = bytes(segment[start:])
-    position = data.find(MAGIC)
+    position = data.find(mark)
     while position != -1:
-        if _frame_at(segment, start + position) is not None:
+        if _frame_at(segment, start + position, mark) is not None:
             return start + position
-        position = data.find(MAGIC, position + 1)
+        position = data.find(mark, position + 1)
     return len(segment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from pulse.spool.folder import CLOSED, SpoolFolder
-from pulse.spool.frames import Damage, scan
+from pulse.spool.frames import MARK_SIZE, OPENING_SIZE, Damage, mark_of, opening, scan
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +28,16 @@ class Segment:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._descriptor = os.open(self._path, flags, 0o600)
         self.opened_at = time.monotonic()
+        self.mark = secrets.token_bytes(MARK_SIZE)
+        """Stands before each frame of this segment and is known to nobody outside."""
         self.size = 0
         self.rows = 0
-        folder.sync()
+        try:
+            self._begin()
+        except OSError:
+            os.close(self._descriptor)
+            self._path.unlink(missing_ok=True)
+            raise
 
     def append(self, buffers: Sequence[Buffer], rows: int) -> None:
         """Write and sync, all or nothing.
@@ -51,10 +59,15 @@ class Segment:
     def close(self) -> Path | None:
         """Hand it to the loader; an empty one is removed. Raises ``OSError``."""
         os.close(self._descriptor)
-        if not self.size:
+        if self.size <= OPENING_SIZE:
             self._path.unlink()
             return None
         return _finish(self._folder, self._path)
+
+    def _begin(self) -> None:
+        self._write_all([opening(self.mark)])
+        self.size = OPENING_SIZE
+        self._folder.sync()
 
     def _write_all(self, buffers: list[Buffer]) -> None:
         while buffers:
@@ -91,12 +104,17 @@ def recover(folder: SpoolFolder) -> int:
 
 
 def _end_of_frames(path: Path) -> int:
-    """Where the last whole frame ends. Damage before it stays for the loader to report."""
+    """Where the last whole frame ends; 0: there is none, and nothing that could have been.
+
+    Damage before it stays for the loader to report.
+    """
     data = path.read_bytes()
+    if mark_of(memoryview(data)) is None:
+        return len(data) if len(data) > OPENING_SIZE else 0
     end = 0
     for part in scan(memoryview(data)):
         end = part.offset if isinstance(part, Damage) else len(data)
-    return end
+    return end if end > OPENING_SIZE else 0
 
 
 def _finish(folder: SpoolFolder, path: Path) -> Path:

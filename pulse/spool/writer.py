@@ -96,16 +96,18 @@ class SpoolWriter:
         with self._changed:
             if not self._queue and not self._stopping:
                 self._changed.wait(None if self._segment is None else self._due_in())
-            batch = list(self._queue)
+            taken = list(self._queue)
             self._queue.clear()
+            # Whoever gave up waiting was told nothing; from here on nobody can any more.
+            batch = [waiting for waiting in taken if waiting.done.set_running_or_notify_cancel()]
+            self._backlog -= sum(waiting.size for waiting in taken if waiting.done.cancelled())
             return batch, self._stopping
 
     def _commit(self, batch: list[_Waiting]) -> None:
-        buffers = [buffer for waiting in batch for buffer in waiting.buffers]
         try:
-            if self._segment is None:
-                self._segment = Segment(self._folder)
-            self._segment.append(buffers, sum(waiting.rows for waiting in batch))
+            segment = self._segment = self._segment or Segment(self._folder)
+            buffers = [part for waiting in batch for part in (segment.mark, *waiting.buffers)]
+            segment.append(buffers, sum(waiting.rows for waiting in batch))
         except OSError as error:
             log.exception("spool: a write failed", batches=len(batch))
             self._refuse(batch, SpoolFailed(error.strerror or str(error)))
@@ -117,8 +119,7 @@ class SpoolWriter:
         # The file may be in a state that we do not know: go on in another one.
         if self._segment is not None:
             self._rotate()
-        with self._changed:
-            self._backlog -= sum(waiting.size for waiting in batch)
+        self._recount()
         for waiting in batch:
             waiting.done.set_exception(reason)
 

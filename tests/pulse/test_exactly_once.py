@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from pulse.loader.loader import Loader
 from pulse.loader.sequences import MAX_RANGES, Sequences
 from pulse.models import AgentBootLedger, Load, TouchedHour
 from pulse.spool.folder import SpoolFolder, SpoolInUse
+from pulse.spool.frames import MARK_SIZE, OPENING_SIZE, mark_of
 from pulse.spool.segment import recover
 from pulse.store.client import Store
 from pulse.store.gate import ask_as_system
@@ -68,8 +68,8 @@ def neighbour() -> Somebody:
 
 
 @pytest.fixture
-def tokens(owner: Somebody, neighbour: Somebody) -> Iterator[Tokens]:
-    yield Tokens(owner=owner, neighbour=neighbour)
+def tokens(owner: Somebody, neighbour: Somebody) -> Tokens:
+    return Tokens(owner=owner, neighbour=neighbour)
 
 
 def load_all(spool: SpoolFolder, store: Store) -> None:
@@ -149,17 +149,18 @@ def test_a_torn_frame_is_cut_and_a_damaged_one_put_aside(
             assert sender.send(body(name)).status_code == 200
     (segment,) = spool.closed_segments()
     data = bytearray(segment.read_bytes())
-    second = data.index(b"QCF1", 4)
-    data[second + 40] ^= 0xFF
+    mark = bytes(mark_of(memoryview(data)) or b"")
+    second = data.index(mark, OPENING_SIZE + MARK_SIZE)
+    data[second + MARK_SIZE + 40] ^= 0xFF
     left = segment.with_suffix(".open")
-    left.write_bytes(data + b"QCF1 and then the power went")
+    left.write_bytes(data + mark + b"QCF1 and then the power went")
     segment.unlink()
     assert recover(spool) == 1
     assert spool.closed_segments()[0].stat().st_size == len(data)
     load_all(spool, store)
     assert paths(store) == {(owner.account_id, "/1"): 1, (owner.account_id, "/3"): 1}
     (aside,) = spool.quarantine.iterdir()
-    assert aside.read_bytes() == bytes(data[second : data.index(b"QCF1", second + 4)])
+    assert aside.read_bytes() == bytes(data[second : data.index(mark, second + MARK_SIZE)])
     with unscoped("test"):
         assert [load.damaged for load in Load.objects.all()] == [1]
     # The agent of the damaged batch sends it again: its number was not taken.
@@ -186,9 +187,12 @@ def test_a_spool_emptied_by_somebody_is_said(
 
 
 def test_one_process_for_each_role(spool: SpoolFolder) -> None:
-    with spool.lock("loader"), spool.lock("ingest"):
-        with pytest.raises(SpoolInUse, match="another loader"):
-            spool.lock("loader")
+    with (
+        spool.lock("loader"),
+        spool.lock("ingest"),
+        pytest.raises(SpoolInUse, match="another loader"),
+    ):
+        spool.lock("loader")
     spool.lock("loader").close()
 
 
