@@ -47,6 +47,9 @@ class _OneToken:
     def identify(self, token: str) -> _Agent | None:
         return _Agent() if token == TOKEN else None
 
+    def release(self) -> None:
+        """It holds nothing."""
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the benchmark's door has no fleet: {name}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from fleet import selectors, services
 from fleet.errors import TokenRefused
@@ -52,3 +52,6 @@ class FleetGateway:
 
     def refused(self, token: str, action: str, ip: str, request_id: str) -> None:
         services.token_refused(token=token, action=action, ip=ip, request_id=request_id)
+
+    def release(self) -> None:
+        connections.close_all()

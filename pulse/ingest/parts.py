@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +47,22 @@ class Parts:
     def close(self) -> None:
         """Finish what was begun; every acknowledged batch is in a closed segment then."""
         self._parsing.shutdown()
+        self._release_threads()
         self._database.shutdown()
         self.writer.close()
+
+    def _release_threads(self) -> None:
+        """Every thread holds a connection of its own, which only it can close."""
+        count = self.settings.database_threads
+        # None of them can take a second turn before each has had its first.
+        together = threading.Barrier(count)
+
+        def release() -> None:
+            self.gateway.release()
+            together.wait()
+
+        for turn in [self._database.submit(release) for _ in range(count)]:
+            turn.result()
 
     async def ask_database(self, call: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._database, call, *arguments)

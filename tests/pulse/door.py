@@ -36,6 +36,7 @@ class Tokens:
     def __init__(self, **known: Somebody) -> None:
         self.known = known
         self.refusals: list[tuple[str, str]] = []
+        self.released = 0
 
     def identify(self, token: str) -> Somebody | None:
         return self.known.get(token)
@@ -44,6 +45,9 @@ class Tokens:
         assert ip
         assert request_id
         self.refusals.append((token, action))
+
+    def release(self) -> None:
+        self.released += 1
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"the tests of the spool do not call {name}")
@@ -57,7 +61,8 @@ class Client:
         self._loop = loop
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        return self.run(self._request(method, path, arguments))
+        answer: httpx.Response = self.run(self._request(method, path, arguments))
+        return answer
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from pulse.ingest.batch import parse_batch
 from pulse.loader.block import block_of, hours_of
 from pulse.spool.frames import Frame, FrameHeader
@@ -14,11 +16,19 @@ from tests.pulse.lines import NOON, event, lines
 from wire.events import Outcome
 
 
-def frame(body: bytes, **origin: object) -> Frame:
+def frame(body: bytes, **origin: UUID) -> Frame:
     batch = parse_batch(body, received_at=now(), replaying=False)
     names = ("agent_id", "account_id", "environment_id", "boot_id")
     ids = {name: new_id() for name in names} | origin
-    header = FrameHeader(sequence=1, rows=batch.rows, received_at=now(), **ids)
+    header = FrameHeader(
+        sequence=1,
+        rows=batch.rows,
+        received_at=now(),
+        agent_id=ids["agent_id"],
+        account_id=ids["account_id"],
+        environment_id=ids["environment_id"],
+        boot_id=ids["boot_id"],
+    )
     return Frame(header, memoryview(batch.payload), 0)
 
 

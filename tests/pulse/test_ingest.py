@@ -141,7 +141,7 @@ HARMLESS = {
     "an escaped NUL": _with(b'"path":"/"', b'"path":"/\\u0000"'),
     "HTML in a path": _with(b'"path":"/"', b'"path":"/<script>alert(1)</script>"'),
     "a field given twice": _with(b'"status":200', b'"status":500,"status":200'),
-    "an offset": _with(b'"timestamp":"2026-11-20T12:00:00Z"', b'"timestamp":"2026-11-20T14:00:00+02:00"'),
+    "an offset": _with(b"2026-11-20T12:00:00Z", b"2026-11-20T14:00:00+02:00"),
     "the word null in a path": _with(b'"path":"/"', b'"path":"/null"'),
 }  # fmt: skip
 

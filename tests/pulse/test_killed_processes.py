@@ -60,7 +60,7 @@ class Agent(threading.Thread):
         self._url, self._name = url, name
         self._boot = str(new_id())
         self._http = urllib3.PoolManager(retries=False, timeout=3)
-        self._random = random.Random(name)
+        self._random = random.Random(name)  # noqa: S311  chance, not a secret
         self.stopping = threading.Event()
         self.acknowledged: list[str] = []
 
@@ -132,7 +132,7 @@ def test_every_acknowledged_event_is_there_once(
 
 
 def _kill_at_random(victims: list[tuple[Callable[[], None], Callable[[], None]]]) -> None:
-    chance = random.Random(3)
+    chance = random.Random(3)  # noqa: S311  chance, not a secret
     for round_number in range(ROUNDS):
         time.sleep(ROUND_SECONDS + chance.random())
         kill, start = victims[round_number % len(victims)]
