@@ -215,7 +215,7 @@ def _detail(
     environment_id: UUID,
     failed: Failure | None,
 ) -> HttpResponseBase:
-    place = environment(environment_id)
+    place, store = environment(environment_id), object_store_of(environment_id)
     shown = tokens = None
     if here.may(Permission.FLEET_TOKEN_READ):
         tokens = registration_tokens(here.scope, environment_id)
@@ -227,7 +227,7 @@ def _detail(
             return shown
     context = {
         "environment": place,
-        "store": object_store_of(environment_id),
+        "store": store,
         "levels": LEVELS,
         "level": dict(LEVELS).get(place.capture_level, place.capture_level),
         "agents": agents(here.scope, environment_id),
@@ -240,9 +240,17 @@ def _detail(
         "may_revoke": here.may_write(Permission.FLEET_TOKEN_REVOKE),
         "may_read_tokens": here.may(Permission.FLEET_TOKEN_READ),
         "access_help": ACCESS_HELP,
+        "store_values": _store_values(store, failed),
     }
     status = failed.status if failed else 200
     return render(request, "pages/environment.html", context, status=status)
+
+
+def _store_values(store: ObjectStoreInfo | None, failed: Failure | None) -> dict[str, str]:
+    """What the dialog of the store begins with: what was typed, else what is set."""
+    if failed and failed.dialog == "store":
+        return failed.values
+    return {"path": store.path, "access_url": store.access_url} if store else {}
 
 
 @action(Permission.FLEET_TOKEN_CREATE)

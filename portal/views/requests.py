@@ -100,7 +100,13 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
                 sort=False,
                 shown=False,
             ),
-            Column("vendor", "Vendor", lambda r: r.vendor, sort=False),
+            Column(
+                "vendor",
+                "Vendor",
+                lambda r: r.vendor,
+                lambda r: Cell(r.vendor or formats.NONE, clip=True, title=r.vendor),
+                sort=False,
+            ),
             Column(
                 "environment", "Environment", lambda r: _slug(places, r), sort=False, shown=False
             ),

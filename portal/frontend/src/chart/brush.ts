@@ -24,7 +24,8 @@ function describe(data: ChartData, index: number): string {
 }
 
 /** Puts the values under the cursor into the legend, as text. */
-function showLegend(figure: HTMLElement, data: ChartData, index: number | null | undefined) {
+function showLegend(figure: HTMLElement, data: ChartData, at: number | null | undefined) {
+  const index = at == null ? null : Math.min(at, data.times.length - 1);
   const when = figure.querySelector<HTMLElement>("[data-legend-time]");
   if (when) {
     const zone = document.body.dataset.zone || "UTC";

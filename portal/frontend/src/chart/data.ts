@@ -34,6 +34,12 @@ function stack(values: (number | null)[][]): (number | null)[][] {
   return sums;
 }
 
+/** A bucket is as wide as its step: the last one needs a point at its end to be drawn. */
+function closed(times: number[], values: (number | null)[][], step: number): uPlot.AlignedData {
+  const end = times[times.length - 1]! + step;
+  return [[...times, end], ...values.map((row) => [...row, row[row.length - 1] ?? null])] as uPlot.AlignedData;
+}
+
 /** Reads a chart's table: a head of named series, a row a bucket. */
 export function readTable(table: HTMLTableElement): ChartData {
   const heads = [...table.tHead!.rows[0]!.cells].slice(1);
@@ -41,13 +47,14 @@ export function readTable(table: HTMLTableElement): ChartData {
   const times = body.map((row) => Date.parse(row.cells[0]!.querySelector("time")!.dateTime) / 1000);
   const values = heads.map((_, i) => body.map((row) => number(row.cells[i + 1]!)));
   const stacked = table.dataset.series === "stacked";
+  const step = Number(table.dataset.step) || 60;
   return {
     times,
     series: heads.map((head) => ({ label: head.textContent!.trim(), colour: head.dataset.colour! })),
-    rows: [times, ...(stacked ? stack(values) : values)] as uPlot.AlignedData,
+    rows: stacked ? closed(times, stack(values), step) : ([times, ...values] as uPlot.AlignedData),
     values,
     unit: table.dataset.unit ?? "",
     stacked,
-    step: Number(table.dataset.step) || 60,
+    step,
   };
 }
