@@ -8,25 +8,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.analytics.series import (
-    Scan,
     TimeSeries,
     Totals,
     latency_series,
     requests_series,
+    scan,
     status_series,
     totals_of,
 )
 from pulse.analytics.single import RequestPage, search_requests
-from pulse.analytics.steps import steps_for
-from pulse.analytics.top import DEFAULT_LIMIT, TopRow, top_row
+from pulse.analytics.top import TopRow, top_many
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
-from pulse.store.overview import overview
 from qcloud.kernel.scope import Scope
 
 TOPS: Final = ("host", "process", "vendor")
 
-# The engine works while these wait; the list of requests is asked for beside the rest.
+# The engine works while these wait; two of the three questions wait here.
 _pool = ThreadPoolExecutor(8, "analytics")
 
 
@@ -48,19 +46,18 @@ def traffic_page(
 ) -> TrafficPage:
     """Totals, series and rankings of the range, and a page of its requests.
 
-    Two questions asked at the same time. Raises ``StoreUnavailable``, ``Invalid``.
+    Three questions asked at the same time. Raises ``StoreUnavailable``, ``Invalid``.
     """
+    tops = _pool.submit(copy_context().run, lambda: top_many(scope, chosen, TOPS, store=store))
     latest = _pool.submit(
         copy_context().run, lambda: search_requests(scope, chosen, cursor, store=store)
     )
-    steps = steps_for(chosen.since, chosen.until)
-    seen = overview(scope, chosen, steps.step_us, TOPS, DEFAULT_LIMIT, store=store)
-    found = Scan(steps, seen.buckets, seen.total)
+    found = scan(scope, chosen, store)
     return TrafficPage(
         totals=totals_of(found),
         requests=requests_series(found),
         latency=latency_series(found),
         status=status_series(found),
-        tops={name: [top_row(group) for group in groups] for name, groups in seen.tops.items()},
+        tops=tops.result(),
         latest=latest.result(),
     )

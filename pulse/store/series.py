@@ -22,8 +22,8 @@ MEASURES: Final = """
     countIf(status BETWEEN 400 AND 499),
     countIf(status BETWEEN 500 AND 599),
     countIf(status = 0),
-    sum(toUInt128(bytes_sent)),
-    sum(toUInt128(bytes_received)),
+    sum(bytes_sent),
+    sum(bytes_received),
     countIf(replayed),
     quantilesBFloat16(0.5, 0.95, 0.99)(duration_us)
 """

@@ -33,8 +33,8 @@ _MEASURES: Final = """
     count() AS requests,
     countIf(status >= 400) AS errors,
     countIf(status = 0) AS unanswered,
-    sum(toUInt128(bytes_sent)),
-    sum(toUInt128(bytes_received)),
+    sum(bytes_sent),
+    sum(bytes_received),
     quantileBFloat16(0.95)(duration_us),
     max(timestamp) AS last_seen
 """
