@@ -88,29 +88,41 @@ def config_digest(document: dict[str, Any]) -> str:
 
 def _http_capture(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The ``http_capture`` plugin of the stack that ``tap.http.stack`` names."""
-    tap = document.get("tap") or {}
-    stacks = document.get("stacks") or {}
-    if not isinstance(tap, dict) or not isinstance(stacks, dict):
-        raise ConfigError("tap and stacks must be mappings")
-    name = (tap.get("http") or {}).get("stack")
+    tap = _mapping(document.get("tap"), "tap")
+    stacks = _mapping(document.get("stacks"), "stacks")
+    name = _mapping(tap.get("http"), "tap.http").get("stack")
     if name is None:
         return {}, ()
-    if name not in stacks:
+    if not isinstance(name, str) or name not in stacks:
         raise ConfigError(f"tap.http.stack names {name!r}, which stacks does not define")
     found: dict[str, Any] = {}
     ignored = []
-    for index, plugin in enumerate((stacks[name] or {}).get("plugins") or ()):
+    plugins = _mapping(stacks[name], f"stacks.{name}").get("plugins") or []
+    if not isinstance(plugins, list):
+        raise ConfigError(f"stacks.{name}.plugins must be a list")
+    for index, entry in enumerate(plugins):
+        place = f"stacks.{name}.plugins[{index}]"
+        plugin = _mapping(entry, place)
         if plugin.get("type") == "http_capture":
-            found = plugin.get("config") or {}
+            found = _mapping(plugin.get("config"), f"{place}.config")
         else:
-            ignored.append(f"stacks.{name}.plugins[{index}] ({plugin.get('type')})")
+            ignored.append(f"{place} ({plugin.get('type')})")
     return found, tuple(ignored)
+
+
+def _mapping(value: object, place: str) -> dict[str, Any]:
+    """``value``, or an empty mapping where nothing stands. Raises ``ConfigError``."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place} must be a mapping")
+    return value
 
 
 def _ignored(document: dict[str, Any]) -> tuple[str, ...]:
     known = {"version": None, "services": {"object_stores"}, "stacks": None}
     known["tap"] = {"direction", "ignore_loopback", "http"}
-    paths = [key for key in document if key not in known]
+    paths = [str(key) for key in document if key not in known]
     for section, keys in known.items():
         value = document.get(section)
         if keys is not None and isinstance(value, dict):

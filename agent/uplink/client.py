@@ -21,6 +21,10 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MAX_RETRY_AFTER: Final = 600.0
 
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding an answer can raise: whoever answers may not be the platform."""
+
+
 class EndpointError(ValueError):
     """The platform's address cannot be used; the message says why."""
 
@@ -41,7 +45,7 @@ class Answer(NamedTuple):
         """What the platform says went wrong; made up from the status if it says nothing."""
         try:
             return msgspec.json.decode(self.body, type=ErrorResponse).error
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return ErrorBody(code=f"http.{self.status}", message=f"the answer was {self.status}")
 
 
@@ -91,8 +95,7 @@ class Client:
             try:
                 data = response.read(MAX_ANSWER_BYTES, decode_content=True)
             finally:
-                response.drain_conn()
-                response.release_conn()
+                _let_go(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(f"{self.endpoint}: {_plain(error)}") from error
         return Answer(
@@ -104,6 +107,17 @@ class Client:
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def _let_go(response: urllib3.BaseHTTPResponse) -> None:
+    """Keep the connection when the answer was read to its end; it may have none."""
+    try:
+        rest = response.read(1, decode_content=False)
+    except (urllib3.exceptions.HTTPError, OSError):
+        rest = b"?"
+    if rest:
+        response.close()
+    response.release_conn()
 
 
 def check_endpoint(endpoint: str, *, allow_insecure: bool) -> str:
@@ -148,7 +162,7 @@ def _retry_after(value: str | None) -> float | None:
     """Seconds or an HTTP date (RFC 9110, 10.2.3), bounded."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return min(float(value), MAX_RETRY_AFTER)
     ahead = seconds_ahead(value)
     return None if ahead is None else min(max(ahead, 0.0), MAX_RETRY_AFTER)
@@ -158,7 +172,7 @@ def seconds_ahead(date: str) -> float | None:
     """How far an HTTP date lies before us; negative: behind. ``None``: it is no date."""
     try:
         when = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from agent.uplink.backoff import Backoff
-from agent.uplink.client import Answer, UnreachableError, seconds_ahead
+from agent.uplink.client import UNREADABLE, Answer, UnreachableError, seconds_ahead
 from agent.uplink.session import RefusedError, Session
 from wire.protocol import HEARTBEAT_PATH, HeartbeatRequest, HeartbeatResponse
 
@@ -79,6 +79,9 @@ class Control:
             _log.error("identity cannot be saved; free space or check the data folder",
                        reason=str(error))  # fmt: skip
             return self._refused_seconds
+        except Exception:  # noqa: BLE001  a fault of ours: the next turn may go well
+            _log.exception("heartbeat failed; please report this")
+            return self._refused_seconds
         self._backoff.reset()
         return self._interval
 
@@ -118,7 +121,7 @@ class Control:
     def _heed(self, answer: Answer, running: str) -> None:
         try:
             response = msgspec.json.decode(answer.body, type=HeartbeatResponse)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise RefusedError(f"heartbeat ({error})", answer) from error
         self._interval = min(max(response.interval_seconds, SHORTEST_INTERVAL), LONGEST_INTERVAL)
         ahead = seconds_ahead(answer.date) if answer.date else None

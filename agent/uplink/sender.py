@@ -72,6 +72,9 @@ class Sender:
             except (OSError, zstandard.ZstdError) as error:
                 _log.error("the spool cannot be read or moved; will retry", reason=str(error))
                 self._pause(self._refused_seconds)
+            except Exception:  # noqa: BLE001  a fault of ours must not wait for a restart
+                _log.exception("delivery failed; please report this")
+                self._pause(self._refused_seconds)
 
     def _turn(self) -> bool:
         """Deliver one batch; ``False``: there is none, or nobody to take it."""

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from agent.uplink.client import Answer, Client
+from agent.uplink.client import UNREADABLE, Answer, Client
 from agent.uplink.identity import Identity, IdentityFile
 from wire.protocol import (
     AGENT_TOKEN_HEADER,
@@ -89,7 +89,7 @@ class Session:
             raise RefusedError("registration", answer)
         try:
             response = msgspec.json.decode(answer.body, type=RegisterResponse)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise RefusedError(f"registration ({error})", answer) from error
         self._accept(response)
 
@@ -112,7 +112,7 @@ class Session:
             raise RefusedError("configuration", answer)
         try:
             document = msgspec.json.decode(answer.body, type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise RefusedError(f"configuration ({error})", answer) from error
         self.identity.config = document
         self._file.save(self.identity)
