@@ -23,4 +23,4 @@ def _empty_instead_of_flush() -> None:
     def teardown(_self: TransactionTestCase) -> None:
         plugin.empty_database()
 
-    TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
+    setattr(TransactionTestCase, "_fixture_teardown", teardown)  # noqa: B010  private to Django
