@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
-from billing.selectors import estimate
+from billing.selectors import EstimatedCharge, estimate
 from fleet.selectors import environments
 from identity.selectors import children
 from portal.door import page
@@ -187,6 +187,12 @@ def _chart(here: Here, rows: list[DayRow], chosen: TimeRange) -> Chart:
     )
 
 
+def _quantity(charge: EstimatedCharge) -> str:
+    """Prices of traffic are by GB or the like, its quantities in bytes."""
+    of_bytes = "request" not in charge.unit and charge.unit != "period"
+    return f"{formats.count(charge.quantity)}{' B' if of_bytes else ''}"
+
+
 def _estimate(here: Here) -> dict[str, Any] | None:
     """What this month costs so far; nothing where no prices are known."""
     try:
@@ -202,7 +208,7 @@ def _estimate(here: Here) -> dict[str, Any] | None:
         "charges": [
             (
                 c.description,
-                formats.count(c.quantity),
+                _quantity(c),
                 c.unit,
                 format_amount(c.amount, found.currency),
             )

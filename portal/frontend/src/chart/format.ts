@@ -39,3 +39,7 @@ function format(zone: string, long: boolean, seconds: boolean): Intl.DateTimeFor
 /** The clock of the reader's zone; with the day when `long`. */
 export const clock = (seconds: number, zone: string, long = false, fine = false): string =>
   format(zone, long, fine).format(seconds * 1000);
+
+/** `21 Nov` in the reader's zone. */
+export const day = (seconds: number, zone: string): string =>
+  new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" }).format(seconds * 1000);

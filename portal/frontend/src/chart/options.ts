@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import type { ChartData } from "./data";
-import { clock, withUnit } from "./format";
+import { clock, day, withUnit } from "./format";
 
 /** A custom property's colour as the canvas needs it: resolved for the theme in force. */
 export function colour(figure: HTMLElement, name: string): string {
@@ -66,19 +66,24 @@ function markUnfinished(figure: HTMLElement, data: ChartData) {
   };
 }
 
+/** Midnight is told by its day, every other tick by its time. */
+function tickLabel(tick: number, zone: string, fine: boolean): string {
+  const time = clock(tick, zone, false, fine);
+  return time.startsWith("00:00") ? day(tick, zone) : time;
+}
+
 function axes(figure: HTMLElement, data: ChartData, zone: string, span: number): uPlot.Axis[] {
   const line = colour(figure, "line");
   const font = `12px ${getComputedStyle(figure).fontFamily}`;
   const common = { stroke: colour(figure, "muted"), font, ticks: { stroke: line, width: 1, size: 4 } };
   const fine = span < 600;
-  const long = span > 36 * 3600;
   return [
     {
       ...common,
       grid: { show: false },
       size: 30,
-      space: long ? 104 : 64,
-      values: (_, ticks) => ticks.map((tick) => clock(tick, zone, long, fine)),
+      space: 64,
+      values: (_, ticks) => ticks.map((tick) => tickLabel(tick, zone, fine)),
     },
     {
       ...common,
@@ -98,6 +103,7 @@ export function chartOptions(figure: HTMLElement, data: ChartData, width: number
   return {
     width,
     height,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false },
     padding: [8, 8, 0, 0],
     cursor: {
