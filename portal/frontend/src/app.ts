@@ -2,7 +2,6 @@
 // hx-csp must be registered before htmx first looks at the page.
 import "htmx.org/dist/htmx.esm.js";
 import "htmx.org/dist/ext/hx-csp.js";
-import "htmx.org/dist/ext/hx-ptag.js";
 import { startConfirm } from "./confirm";
 import { startCopy } from "./copy";
 import { startKeys } from "./keys";

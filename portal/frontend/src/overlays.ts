@@ -12,6 +12,11 @@ function closedUrl(parameter: string): string {
 function openDialog(dialog: HTMLDialogElement) {
   if (dialog.open) dialog.close();
   dialog.showModal();
+  // What went wrong comes first, else the first thing to fill in.
+  const first = dialog.querySelector<HTMLElement>(
+    "[role=alert], form input:not([type=hidden]), form select",
+  );
+  first?.focus();
 }
 
 /** The server renders `open` for `?dialog=`; with a script the dialog also becomes modal. */

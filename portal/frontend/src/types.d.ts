@@ -1,6 +1,5 @@
 declare module "htmx.org/dist/htmx.esm.js";
 declare module "htmx.org/dist/ext/hx-csp.js";
-declare module "htmx.org/dist/ext/hx-ptag.js";
 
 interface HtmxContext {
   sourceElement: Element;
