@@ -82,9 +82,12 @@ def _check_lines(data: bytes) -> int:
     """
     # Arrays and not methods of bytes: several times faster, and every batch pays for it.
     octets = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(octets == ord("\n"))
-    if len(ends) > MAX_BATCH_LINES:
-        raise MalformedBatch(f"the batch has {len(ends)} lines, the limit is {MAX_BATCH_LINES}")
+    newlines = octets == ord("\n")
+    # Counted first: the places of 64 million line ends would take half a gigabyte.
+    count = np.count_nonzero(newlines)
+    if count > MAX_BATCH_LINES:
+        raise MalformedBatch(f"the batch has {count} lines, the limit is {MAX_BATCH_LINES}")
+    ends = np.flatnonzero(newlines)
     if not data.endswith(b"}\n") or octets[0] != ord("{"):
         raise _NotPlain
     if (octets[ends[:-1] + 1] != ord("{")).any() or (octets[ends - 1] != ord("}")).any():

@@ -17,6 +17,8 @@ from wire.config import config_digest
 from wire.protocol import AGENT_TOKEN_HEADER, HeartbeatRequest, RegisterRequest
 
 _MAX_BODY: Final = 256 * 1024
+_MAX_REGISTRATION: Final = 16 * 1024
+"""Small, because it is read before anybody has proved anything."""
 
 Message = TypeVar("Message")
 
@@ -28,7 +30,7 @@ class Calls:
     @endpoint
     async def register(self, request: Request) -> Response:
         token = bearer(request)
-        message = await self._message(request, RegisterRequest)
+        message = await self._message(request, RegisterRequest, _MAX_REGISTRATION)
         previous = request.headers.get(AGENT_TOKEN_HEADER)
         ip, request_id = client_ip(request), request_id_var.get()
         gateway = self._parts.gateway
@@ -61,10 +63,12 @@ class Calls:
             return Response(status_code=304, headers={"ETag": tag})
         return Response(msgspec.json.encode(document), headers={"ETag": tag}, media_type=JSON)
 
-    async def _message(self, request: Request, kind: type[Message]) -> Message:
-        encoding = check_announced(request, _MAX_BODY)
-        data = await read_body(request, self._parts.settings.body_seconds, _MAX_BODY)
+    async def _message(
+        self, request: Request, kind: type[Message], limit: int = _MAX_BODY
+    ) -> Message:
+        encoding = check_announced(request, limit)
+        data = await read_body(request, self._parts.settings.body_seconds, limit)
         try:
-            return msgspec.json.decode(decompress(data, encoding, _MAX_BODY), type=kind)
+            return msgspec.json.decode(decompress(data, encoding, limit), type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest(f"the body is not a {kind.__name__}: {error}") from error

@@ -36,7 +36,7 @@ class Events:
         boot_id, sequence = batch_number(request)
         encoding = check_announced(request)
         received_at = now()
-        async with self._parts.bodies:
+        async with self._parts.bodies.taken(identity.account_id):
             data = await read_body(request, self._parts.settings.body_seconds)
             batch = await self._parts.parse(
                 _parsed, data, encoding, received_at, identity.replaying

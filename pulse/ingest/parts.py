@@ -18,6 +18,7 @@ from starlette.responses import Response
 from pulse.errors import Unauthorized
 from pulse.ingest.gateway import Gateway
 from pulse.ingest.settings import IngestSettings
+from pulse.ingest.shares import Shares
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.writer import SpoolWriter
 from qcloud.kernel.errors import QCloudError
@@ -40,7 +41,7 @@ class Parts:
         self.settings = settings
         self.gateway = gateway
         self.writer = SpoolWriter(SpoolFolder(settings.spool), limit=settings.spool_limit)
-        self.bodies = asyncio.Semaphore(settings.bodies_at_once)
+        self.bodies = Shares(settings.bodies_at_once, settings.bodies_an_account)
         self._database = ThreadPoolExecutor(settings.database_threads, "ingest-database")
         self._parsing = ThreadPoolExecutor(settings.batches_at_once, "ingest-parse")
 

@@ -19,6 +19,8 @@ class IngestSettings:
     """For the whole body of a batch to arrive."""
     bodies_at_once: int = 64
     """Bodies in memory while they arrive; more wait."""
+    bodies_an_account: int = 8
+    """Of these, for the agents of one account: one that sends slowly delays no other."""
     batches_at_once: int = 2
     """Batches decompressed and parsed at the same time."""
     database_threads: int = 4
