@@ -172,21 +172,27 @@ class Loader:
         elif count_load(self._store, load.id) == load.rows:
             self._finish(load, {Hour(*row) for row in hours_of_load(self._store, load.id)})
         else:
-            self._give_up(load, len(wanted) - len(frames))
+            self._salvage(load, frames, len(wanted) - len(frames))
         self._remove(present)
 
-    def _give_up(self, load: Load, missing: int) -> None:
+    def _salvage(self, load: Load, frames: list[Frame], missing: int) -> None:
+        """Store what the spool still has of a load, and say that it is not all."""
+        rows = sum(frame.header.rows for frame in frames)
         log.error(
             "loader: frames of a load have vanished from the spool; their events are lost",
             load=str(load.id),
             missing=missing,
+            rows_kept=rows,
         )
-        with unscoped("loader: a load without its segments"):
-            Load.objects.filter(id=load.id).update(state=LoadState.LOST, finished_at=now())
+        if count_load(self._store, load.id) < rows:
+            delete_load(self._store, load.id)
+            insert_load(self._store, block_of(frames, load.id), f"{load.id}/{new_id()}")
+        hours = {Hour(*row) for row in hours_of_load(self._store, load.id)}
+        self._finish(load, hours, LoadState.LOST)
 
-    def _finish(self, load: Load, hours: set[Hour]) -> None:
+    def _finish(self, load: Load, hours: set[Hour], state: LoadState = LoadState.DONE) -> None:
         with unscoped("loader: a load is done"):
-            Load.objects.filter(id=load.id).update(state=LoadState.DONE, finished_at=now())
+            Load.objects.filter(id=load.id).update(state=state, finished_at=now())
             TouchedHour.objects.bulk_create(
                 [_touched(hour) for hour in sorted(hours)], batch_size=1_000
             )

@@ -186,6 +186,26 @@ def test_a_spool_emptied_by_somebody_is_said(
         assert list(Load.objects.values_list("state", flat=True)) == ["lost"]
 
 
+@database
+def test_what_is_left_of_a_load_is_stored(
+    spool: SpoolFolder, store: Store, tokens: Tokens, owner: Somebody
+) -> None:
+    for name in ("/1", "/2"):
+        with door(IngestSettings(spool=spool.path), tokens) as client:
+            assert Sender(client).send(body(name)).status_code == 200
+    with pytest.raises(Killed):
+        Dying(spool, store, "_insert", "before").step()
+    spool.closed_segments()[0].unlink()
+    load_all(spool, store)
+    assert paths(store) == {(owner.account_id, "/2"): 1}
+    with unscoped("test"):
+        assert list(Load.objects.values_list("state", flat=True)) == ["lost"]
+        assert TouchedHour.objects.count() == 1
+    assert spool.closed_segments() == []
+    load_all(spool, store)
+    assert paths(store) == {(owner.account_id, "/2"): 1}
+
+
 def test_one_process_for_each_role(spool: SpoolFolder) -> None:
     with (
         spool.lock("loader"),
