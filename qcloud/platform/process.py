@@ -39,6 +39,12 @@ class Child:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
+        """Start it, or start it again: what an earlier start left of its group goes first.
+
+        A server whose parent was killed outright would go on and hold port and spool.
+        """
+        if self.process is not None:
+            self._end_group(self.process)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
