@@ -25,9 +25,7 @@ from pulse.analytics import (
     TimeSeries,
     TopRow,
     TrafficFilter,
-    latency_over_time,
     search_requests,
-    status_over_time,
     top,
     totals,
     traffic_page,
@@ -84,7 +82,7 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         "totals": sums,
         "requests_href": _requests_href(request, here),
         "errors_href": _requests_href(request, here, **{"f.status": "5xx"}),
-        "rankings": [_ranking(request, tops, *names) for names in _RANKINGS],
+        "rankings": [_ranking(request, here, tops, names) for names in _RANKINGS],
         "status_chart": traffic_charts.status_chart(found.status, sums),
         "latency_chart": traffic_charts.latency_chart(found.latency, sums),
         "trends": _trends(found.status, found.latency),
@@ -121,10 +119,13 @@ def _requests_href(request: HttpRequest, here: Here, **changes: str) -> str:
 
 
 def _ranking(
-    request: HttpRequest, tops: dict[str, list[TopRow]], key: str, title: str, noun: str
+    request: HttpRequest, here: Here, tops: dict[str, list[TopRow]], names: tuple[str, str, str]
 ) -> Ranking:
+    """One dimension's largest groups; each opens the live page narrowed to it."""
+    key, title, noun = names
     rows = tops.get(key, [])
     most = max((row.requests for row in rows), default=0) or 1
+    live_path = here.url("live")
     return Ranking(
         key,
         title,
@@ -132,7 +133,8 @@ def _ranking(
         [
             RankRow(
                 label=row.value,
-                href=with_query(request, **{f"f.{key}": row.value}),
+                href=live_path
+                + with_query(request, **{f"f.{key}": row.value}).removeprefix(request.path),
                 requests=row.requests,
                 errors=row.errors,
                 p95_ms=row.p95_ms,
@@ -187,11 +189,9 @@ def overview(request: HttpRequest, here: Here) -> HttpResponseBase:
 
 
 def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, Any]:
-    wanted = TrafficFilter(since=chosen.since, until=chosen.until)
-    sums = totals(here.scope, wanted)
-    by_status = status_over_time(here.scope, wanted)
+    found = traffic_page(here.scope, TrafficFilter(since=chosen.since, until=chosen.until))
+    sums = found.totals
     before = totals(here.scope, TrafficFilter(since=chosen.since - chosen.span, until=chosen.since))
-    latency = latency_over_time(here.scope, wanted)
     known = vendors(here.scope, TrafficFilter(since=chosen.until - LAST_LOOK, until=chosen.until))
     return {
         "totals": sums,
@@ -201,11 +201,9 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
             "p95": _change(sums.p95_ms, before.p95_ms),
             "bytes": _change(_bytes(sums), _bytes(before)),
         },
-        "trends": _trends(by_status, latency),
-        "status_chart": traffic_charts.status_chart(by_status, sums),
-        "hosts": _ranking(
-            request, {"host": top(here.scope, wanted, "host", limit=8)}, "host", "Top hosts", "Host"
-        ),
+        "trends": _trends(found.status, found.latency),
+        "status_chart": traffic_charts.status_chart(found.status, sums),
+        "hosts": _ranking(request, here, {"host": found.tops["host"][:8]}, _RANKINGS[0]),
         "new_vendors": [v for v in known if v.first_seen > chosen.until - NEW_VENDOR][:8],
         "known_vendors": len(known),
         **_stats(sums, chosen),
