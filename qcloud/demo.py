@@ -13,7 +13,11 @@ from fleet.demo import Login, Secrets
 from qcloud.kernel.scope import Tier
 from qcloud.platform.folder import DataFolder, write_private
 
-_PORTALS = {Tier.CLOUD: "/admin/", Tier.RESELLER: "/r/", Tier.CUSTOMER: "/c/"}
+_HOMES = {
+    Tier.CLOUD: "/admin/",
+    Tier.RESELLER: "/r/{account}/",
+    Tier.CUSTOMER: "/c/{account}/",
+}
 
 
 def main() -> int:
@@ -45,7 +49,7 @@ def _person(login: Login) -> dict[str, Any]:
         "tier": login.tier.value,
         "account": login.account,
         "role": login.role,
-        "path": f"{_PORTALS[login.tier]}{login.account}/",
+        "path": _HOMES[login.tier].format(account=login.account),
         "email": login.email,
         "password": login.password,
     }
