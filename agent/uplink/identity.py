@@ -22,6 +22,8 @@ class Identity(msgspec.Struct, kw_only=True, omit_defaults=True):
     agent_token: str = ""
     endpoint: str = ""
     """The platform that gave the token: it is shown to no other."""
+    moved: bool = False
+    """This installation had an identity under another address, maybe of the same platform."""
     account: str = ""
     environment: str = ""
     config: dict[str, Any] | None = None
@@ -50,7 +52,8 @@ class IdentityFile:
                 f"{self._path} cannot be read ({error}); remove it to register as a new agent"
             ) from error
         if identity.endpoint != endpoint:
-            return Identity(instance_id=identity.instance_id, endpoint=endpoint)
+            moved = identity.moved or identity.agent_id is not None
+            return Identity(instance_id=identity.instance_id, endpoint=endpoint, moved=moved)
         return identity
 
     def save(self, identity: Identity) -> None:

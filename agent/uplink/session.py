@@ -136,7 +136,8 @@ class Session:
 
     def _accept(self, response: RegisterResponse) -> None:
         with self._lock:
-            if response.agent_id != self.identity.agent_id:
+            had_one = self.identity.agent_id is not None or self.identity.moved
+            if had_one and response.agent_id != self.identity.agent_id:
                 self.generation += 1
             self.identity = Identity(
                 instance_id=self.identity.instance_id,

@@ -243,6 +243,38 @@ def test_another_identity_does_not_send_what_may_have_arrived(
     assert len(list(later.spool._rejected.iterdir())) == 1
 
 
+def test_a_first_identity_sends_all_that_waited_for_it(platform: Platform, tmp_path: Path) -> None:
+    """The platform was away during the first run: nothing can have arrived there before."""
+    first = Node(platform, tmp_path / "node")
+    first.spool_events(1, 2)
+    first.spool_events(3)
+    first.stop()
+    second = Node(platform, tmp_path / "node")
+    second.start()
+    second.delivered()
+    second.stop()
+    assert paths(platform) == ["/1", "/2", "/3"]
+    assert second.counters.drops() == {}
+
+
+def test_a_moved_platform_is_not_sent_what_it_may_have(tmp_path: Path) -> None:
+    """The same platform under another address cannot be told from another platform."""
+    with Platform() as old, Platform() as new:
+        first = Node(old, tmp_path / "node")
+        first.start()
+        old.wait(first.session.registered.is_set)
+        first.stop()
+        first.spool_events(1)
+        first.spool_events(2)
+        for _ in range(2):
+            second = Node(new, tmp_path / "node")
+        second.start()
+        second.delivered()
+        second.stop()
+        assert paths(new) == ["/2"]
+        assert second.counters.drops() == {"event.identity-changed": 1}
+
+
 def test_a_restart_goes_on_with_the_token_and_sends_what_was_left(
     platform: Platform, tmp_path: Path
 ) -> None:
