@@ -22,8 +22,9 @@ class Identity(msgspec.Struct, kw_only=True, omit_defaults=True):
     agent_token: str = ""
     endpoint: str = ""
     """The platform that gave the token: it is shown to no other."""
-    moved: bool = False
-    """This installation had an identity under another address, maybe of the same platform."""
+    lost_one: bool = False
+    """There may have been an identity before that is not known any more: under another
+    address of the platform, or in a file that was lost."""
     account: str = ""
     environment: str = ""
     config: dict[str, Any] | None = None
@@ -44,7 +45,8 @@ class IdentityFile:
         try:
             identity = msgspec.json.decode(self._path.read_bytes(), type=Identity)
         except FileNotFoundError:
-            identity = Identity(instance_id=uuid7(), endpoint=endpoint)
+            left = any(self._path.parent.glob("spool/*/*.ndjson.zst"))
+            identity = Identity(instance_id=uuid7(), endpoint=endpoint, lost_one=left)
             self.save(identity)
             return identity
         except (msgspec.DecodeError, OSError) as error:
@@ -52,8 +54,8 @@ class IdentityFile:
                 f"{self._path} cannot be read ({error}); remove it to register as a new agent"
             ) from error
         if identity.endpoint != endpoint:
-            moved = identity.moved or identity.agent_id is not None
-            return Identity(instance_id=identity.instance_id, endpoint=endpoint, moved=moved)
+            lost_one = identity.lost_one or identity.agent_id is not None
+            return Identity(instance_id=identity.instance_id, endpoint=endpoint, lost_one=lost_one)
         return identity
 
     def save(self, identity: Identity) -> None:

@@ -136,7 +136,7 @@ class Session:
 
     def _accept(self, response: RegisterResponse) -> None:
         with self._lock:
-            had_one = self.identity.agent_id is not None or self.identity.moved
+            had_one = self.identity.agent_id is not None or self.identity.lost_one
             if had_one and response.agent_id != self.identity.agent_id:
                 self.generation += 1
             self.identity = Identity(
