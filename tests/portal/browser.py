@@ -15,14 +15,6 @@ from portal.sessions import PORTALS, cookie_name
 from tests.factories.cast import Person
 from tests.portal.conftest import session_key
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
-FLAGS: Final = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 AXE: Final = (
     Path(__file__).resolve().parents[2] / "portal/frontend/node_modules/axe-core/axe.min.js"
 )
