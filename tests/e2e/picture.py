@@ -40,8 +40,8 @@ def main() -> None:
             platform.stop()
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn = subprocess.check_output(["pdftocairo", "-svg", folder / "page.pdf", "-"], text=True)
-        # Tenths of a point are finer than any screen; more digits only make the file larger.
-        target.write_text(re.sub(r"(\d+\.\d)\d+", r"\1", drawn), encoding="utf-8")
+        # Thousandths, in coordinates and scales, are finer than any screen.
+        target.write_text(re.sub(r"(\d+\.\d{3})\d+", r"\1", drawn), encoding="utf-8")
 
 
 def _stored(platform: Platform) -> bool:
