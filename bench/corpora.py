@@ -78,10 +78,12 @@ def event_lines(count: int, *, seed: int = SEED, start: datetime = START) -> Ite
         yield _line(rng, moment, connection, statuses[index], shapes[picks[index]])
 
 
-def event_batches(count: int, batch: int, *, seed: int = SEED) -> Iterator[bytes]:
+def event_batches(
+    count: int, batch: int, *, seed: int = SEED, start: datetime = START
+) -> Iterator[bytes]:
     """The corpus of ``event_lines`` joined into bodies of ``batch`` lines."""
     lines: list[bytes] = []
-    for line in event_lines(count, seed=seed):
+    for line in event_lines(count, seed=seed, start=start):
         lines.append(line)
         if len(lines) == batch:
             yield b"".join(lines)
