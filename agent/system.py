@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
+from agent.spool.files import make_private
 from wire.protocol import SystemInfo
 
 
@@ -44,8 +45,7 @@ def lock_data_folder(directory: Path) -> IO[str]:
     Raises ``DataFolderError`` when another agent has it.
     """
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.chmod(0o700)
+        make_private(directory)
         file = (directory / "lock").open("a+")
     except OSError as error:
         raise DataFolderError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,25 @@ PRIVATE_DIRECTORY: Final = 0o700
 PRIVATE_FILE: Final = 0o600
 HALF_WRITTEN: Final = ".tmp"
 
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def make_private(directory: Path) -> None:
-    """The directory, its parents, readable by nobody else."""
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    """The directory, and parents that are missing, readable by nobody else.
+
+    A directory that is there keeps its mode: the path comes from a setting, and taking
+    ``/tmp`` or ``/var/lib`` away from everybody else would break the node. Whatever lies in
+    it is 0600. One where others may write is taken if it is empty, as a fresh volume is.
+    Raises ``OSError`` if it is not: others could swap files.
+    """
+    for folder in reversed([directory, *directory.parents]):
+        if not folder.exists():
+            folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    if not directory.stat().st_mode & _OTHERS_WRITE:
+        return
+    if any(directory.iterdir()):
+        raise PermissionError(errno.EPERM, "others may write there; choose a folder of its own")
     directory.chmod(PRIVATE_DIRECTORY)
 
 

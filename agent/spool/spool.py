@@ -51,8 +51,8 @@ class Spool:
         self._bytes = 0
         self._sequence = 0
         self._events = 0
-        make_private(self._rejected)
         make_private(directory)
+        make_private(self._rejected)
         self._recover()
         make_private(directory / str(boot))
 

@@ -230,9 +230,12 @@ def test_another_identity_does_not_send_what_may_have_arrived(
     platform: Platform, tmp_path: Path
 ) -> None:
     earlier = Node(platform, tmp_path / "node")
+    earlier.start()
+    platform.wait(earlier.session.registered.is_set)
+    earlier.stop()
     earlier.spool_events(1)
     earlier.spool_events(2)
-    earlier.client.close()
+    (tmp_path / "node" / "identity.json").unlink()
     later = Node(platform, tmp_path / "node")
     later.spool_events(3)
     later.start()
