@@ -139,6 +139,9 @@ class Sender:
         note = _log.bind(status=status, code=error.code, reason=error.message, boot=str(batch.boot),
                          sequence=batch.sequence, events=batch.events)  # fmt: skip
         if status == 401:
+            if first_try:
+                # Who is not known stores nothing: this batch is as good as never sent.
+                self._attempted = None
             self._session.expire(token)
             note.error("the platform refuses the agent's token; events wait in the spool")
             return 0.0

@@ -226,6 +226,23 @@ def test_an_expired_token_is_replaced_and_the_identity_kept(node: Node, platform
     assert node.session.agent_id == agent
 
 
+def test_what_was_refused_for_its_token_goes_under_the_new_identity(
+    node: Node, platform: Platform
+) -> None:
+    """An agent that was removed becomes another one; what 401 answered is nowhere yet."""
+    node.start()
+    platform.wait(lambda: bool(platform.heartbeats))
+    agent = node.session.agent_id
+    platform.agents.clear()
+    node.spool_events(1)
+    platform.wait(lambda: not node.session.registered.is_set())
+    node.control.beat_soon()
+    node.delivered()
+    assert node.session.agent_id != agent
+    assert paths(platform) == ["/1"]
+    assert node.counters.drops() == {}
+
+
 def test_another_identity_does_not_send_what_may_have_arrived(
     platform: Platform, tmp_path: Path
 ) -> None:
