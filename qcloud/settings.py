@@ -100,7 +100,12 @@ DATABASES = {
 # --- Redis: broker, cache, limits.
 REDIS_URL = env.secret("QCLOUD_REDIS_URL")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A cache that hangs must not hold the threads that answer people.
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    }
 }
 
 # --- Celery.

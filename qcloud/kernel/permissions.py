@@ -144,6 +144,8 @@ class Actor:
     request_id: str = ""
     suspended: bool = False
     """The account is suspended: reading goes on, writing is refused."""
+    closing: bool = False
+    """The account is on its way out: written to as little as a suspended one."""
 
     @classmethod
     def system(cls, label: str, scope: Scope | None = None) -> Self:
@@ -167,7 +169,15 @@ def require(actor: Actor, permission: Permission) -> None:
             code="kernel.permission_missing",
             permission=permission.value,
         )
-    if actor.suspended and not permission.endswith(":read"):
+    if permission.endswith(":read"):
+        return
+    if actor.closing:
+        raise Denied(
+            "The account is closing: everything can be read until it is gone, nothing changed.",
+            code="kernel.account_closing",
+            permission=permission.value,
+        )
+    if actor.suspended:
         raise Denied(
             "The account is suspended: everything can be read, nothing changed."
             " Whoever manages the account can resume it.",

@@ -38,6 +38,11 @@ _STEADY_SECONDS: Final = 60.0
 Say = Callable[[str], None]
 
 
+def say_now(text: str) -> None:
+    """Print at once, also into a file or a pipe that somebody follows."""
+    print(text, flush=True)  # noqa: T201  the supervisor's console is its interface
+
+
 @dataclass
 class _Watched:
     child: Child
@@ -54,7 +59,7 @@ class Supervisor:
     folder: DataFolder
     ports: Ports
     with_agent: bool = True
-    say: Say = print
+    say: Say = say_now
     _watched: list[_Watched] = field(default_factory=list)
     _stopping: bool = False
 

@@ -55,7 +55,7 @@ class Platform:
             "QCLOUD_EVENTSTORE_PORT": str(self.ports.eventstore),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "qcloud", "up", "--no-agent"],
+            [sys.executable, "-m", "qcloud", "up", "--no-agent"],
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
