@@ -14,6 +14,18 @@ class SignInRefused(QCloudError):
         )
 
 
+class SignInUnavailable(QCloudError):
+    """``identity.sign_in_unavailable``, 503: attempts cannot be counted, so none is allowed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.sign_in_unavailable",
+            503,
+            "Signing in is not possible at the moment: the platform cannot count attempts."
+            " Whoever is signed in works on. Try again in a minute.",
+        )
+
+
 class SignInThrottled(QCloudError):
     """``identity.sign_in_throttled``, 429: too many attempts, from one address or on one name."""
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 from uuid import UUID
 
 import msgspec
+import structlog
 from django.core.cache import cache
+from redis.exceptions import RedisError
 
 from audit.services import Outcome, Who, record, record_attempt
 from fleet.models import MAX_NAME, Agent, RegistrationToken
@@ -31,6 +33,8 @@ from wire.protocol import (
     RegisterRequest,
     RegisterResponse,
 )
+
+log = structlog.get_logger(__name__)
 
 REFUSAL_SECONDS = 60
 """An agent with a bad token tries for ever: the journal keeps one attempt a minute."""
@@ -149,8 +153,11 @@ def token_refused(*, token: str, action: str, ip: str, request_id: str) -> None:
     news), else under the provider's. For the door that answers 401, outside a transaction.
     """
     hashed = token_hash(token)
-    if not cache.add(f"fleet.token_refused:{hashed}:{ip}", 1, REFUSAL_SECONDS):
-        return
+    try:
+        if not cache.add(f"fleet.token_refused:{hashed}:{ip}", 1, REFUSAL_SECONDS):
+            return
+    except RedisError:
+        log.warning("fleet: refusals are journalled without limit, the cache is away")
     owner = account_of_refused_token(token)
     place = owner or root_account()
     record_attempt(

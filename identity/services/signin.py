@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -12,9 +13,10 @@ from django.contrib.auth import login
 from django.contrib.auth.hashers import check_password, make_password
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
+from redis.exceptions import RedisError
 
 from audit.services import Outcome, Who, record_attempt
-from identity.errors import SignInRefused, SignInThrottled
+from identity.errors import SignInRefused, SignInThrottled, SignInUnavailable
 from identity.models import Account, Membership, User
 from identity.selectors import account_info
 from identity.sessions import Nobody, person_of
@@ -57,21 +59,21 @@ def sign_in(request: HttpRequest, *, email: str, password: str, ip: str, request
     Each attempt is one entry of the access log (action ``identity.session.sign_in``), under
     the account that the person works for, else under the provider's. The answer and the time
     it takes do not tell whether the person exists. Must be called outside a transaction.
-    Raises ``SignInRefused``, ``SignInThrottled``.
+    Raises ``SignInRefused``, ``SignInThrottled``, ``SignInUnavailable``.
     """
     # PostgreSQL knows no NUL; an attempt with one is journalled like any other.
     address = email.replace("\0", "\N{REPLACEMENT CHARACTER}").strip().lower()[:254]
     attempt = _attempt(request, address, ip, request_id)
-    if _throttled(request, address, ip):
-        attempt.log(Outcome.DENIED, "too many attempts")
-        raise SignInThrottled
+    _refuse_too_many(request, attempt, address, ip)
     user = attempt.user
     right = check_password(password, user.password if user else _nobodys_hash())
     if user is None or not right or not user.is_active:
-        _reached(request, "name", address, NAME_RATE, count=True)
         attempt.log(Outcome.DENIED, _why(user, right=right))
         raise SignInRefused
     attempt.log(Outcome.ALLOWED)
+    # The password was right: a counter that went away since must not turn the person away.
+    with suppress(RedisError):
+        _counted(request, "success", address, NAME_RATE)
     with unscoped("sign-in: the person is known, its account not yet chosen"):
         User.objects.filter(id=user.id).update(last_login=now())
     login(request, user, backend=_BACKEND)
@@ -114,27 +116,50 @@ def _why(user: User | None, *, right: bool) -> str:
     return "wrong password" if not right else "this person is inactive"
 
 
+def _refuse_too_many(request: HttpRequest, attempt: _Attempt, address: str, ip: str) -> None:
+    """Raises ``SignInThrottled`` or ``SignInUnavailable``, journalled."""
+    try:
+        throttled = _throttled(request, address, ip)
+    except RedisError as error:
+        attempt.log(Outcome.FAILED, "attempts cannot be counted")
+        raise SignInUnavailable from error
+    if throttled:
+        attempt.log(Outcome.DENIED, "too many attempts")
+        raise SignInThrottled
+
+
 def _throttled(request: HttpRequest, address: str, ip: str) -> bool:
-    by_ip = _reached(request, "address", _network(ip), ADDRESS_RATE, count=True)
-    return _reached(request, "name", address, NAME_RATE, count=False) or by_ip
+    """Counts before the password is checked: a burst of attempts must not pass side by side.
+
+    What turned out right is counted apart and taken off again.
+    """
+    by_ip = _counted(request, "address", _network(ip), ADDRESS_RATE)
+    tried = _counted(request, "name", address, NAME_RATE)
+    right = _counted(request, "success", address, NAME_RATE, add=False)
+    return by_ip > _limit(ADDRESS_RATE) or tried - right > _limit(NAME_RATE)
 
 
-def _reached(request: HttpRequest, kind: str, value: str, rate: str, *, count: bool) -> bool:
-    """Whether the limit was reached before now; ``count``: and count this one.
+def _counted(request: HttpRequest, kind: str, value: str, rate: str, *, add: bool = True) -> int:
+    """How many there were in the rate's window, this one included if it is to be added.
 
-    Where the counter cannot be read the limit is taken as reached.
+    Where a counter cannot be kept the limit is taken as passed.
     """
     usage = get_usage(
         request,
         group=f"identity.sign_in.{kind}",
         key=lambda _group, _request: value,
         rate=rate,
-        increment=count,
+        increment=add,
     )
     if usage is None:  # RATELIMIT_ENABLE is off
-        return False
-    before = usage["count"] - (1 if count and usage["limit"] else 0)
-    return bool(before >= usage["limit"])
+        return 0
+    if not usage["limit"]:
+        return _limit(rate) + 1 if add else 0
+    return int(usage["count"])
+
+
+def _limit(rate: str) -> int:
+    return int(rate.partition("/")[0])
 
 
 def _network(ip: str) -> str:

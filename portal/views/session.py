@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from identity.errors import SignInRefused, SignInThrottled
+from identity.errors import SignInRefused, SignInThrottled, SignInUnavailable
 from identity.selectors import MembershipInfo, memberships_of
 from identity.services import sign_in, sign_out
 from identity.sessions import SessionStore
@@ -59,7 +59,7 @@ def _try_sign_in(request: HttpRequest, target: str) -> HttpResponse:
             ip=client_ip(request),
             request_id=request.request_id,  # type: ignore[attr-defined]
         )
-    except (SignInRefused, SignInThrottled) as error:
+    except (SignInRefused, SignInThrottled, SignInUnavailable) as error:
         return _refused(request, target, email, error)
     memberships = memberships_of(user.id)
     chosen = _chosen(memberships, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -297,3 +298,33 @@ def test_before_the_platform_is_set_up_nobody_enters() -> None:
     with pytest.raises(QCloudError, match="do not match"):
         enter("ada@provider.example")
     assert [e["reason"] for e in log()] == ["no such person"]
+
+
+def test_a_burst_gets_no_more_tries_than_one_after_another(
+    customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts that arrive while the first passwords are still being checked count as well."""
+    inside: list[str] = []
+
+    def checked_slowly(password: str, _encoded: str) -> bool:
+        inside.append(password)
+        if len(inside) < 30:
+            with suppress(SignInRefused, SignInThrottled):
+                enter(customer_owner.email, f"guess {len(inside)}", ip=f"192.0.2.{len(inside)}")
+        return False
+
+    monkeypatch.setattr(signin, "check_password", checked_slowly)
+    with pytest.raises(SignInRefused):
+        enter(customer_owner.email, "guess 0", ip="192.0.2.99")
+    assert inside == [f"guess {number}" for number in range(10)]
+    assert [e["reason"] for e in log()].count("too many attempts") == 1
+
+
+def test_failures_between_successes_still_count(customer_owner: Person) -> None:
+    for number in range(10):
+        with pytest.raises(SignInRefused):
+            enter(customer_owner.email, f"wrong {number}")
+        if number < 9:
+            assert enter(customer_owner.email)
+    with pytest.raises(SignInThrottled):
+        enter(customer_owner.email)
