@@ -129,7 +129,8 @@ def actor_for(user: User | Nobody, account_slug: str, *, ip: str, request_id: st
         role=member.role,
         ip=ip,
         request_id=request_id,
-        suspended=row.state != AccountState.ACTIVE,
+        suspended=row.state == AccountState.SUSPENDED,
+        closing=row.state == AccountState.CLOSING,
     )
 
 

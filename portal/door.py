@@ -87,7 +87,7 @@ def _enter(
     request: HttpRequest, view: View, asked: dict[str, Permission], kwargs: dict[str, Any]
 ) -> HttpResponseBase:
     if request.method not in asked:
-        return HttpResponseNotAllowed(sorted(asked))
+        return HttpResponseNotAllowed(sorted(asked))  # gets its page from a middleware
     if not request.user.is_authenticated:
         return _to_sign_in(request)
     account = _account(request, kwargs.pop("account", ""))
@@ -106,10 +106,14 @@ def _run(
         try:
             with scoped(here.scope):
                 require(here.actor, wanted)
-                return view(request, here, **kwargs)
+                response = view(request, here, **kwargs)
         except QCloudError as error:
             _journal(request, here, error)
             return error_page(request, error)
+        refused = getattr(request, "refused", None)
+        if refused is not None:
+            _journal(request, here, refused)
+        return response
 
 
 def _journal(request: HttpRequest, here: Here, error: QCloudError) -> None:

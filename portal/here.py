@@ -47,14 +47,15 @@ class Here:
         return PORTAL_NAMES[self.portal]
 
     @property
-    def is_suspended(self) -> bool:
-        return self.actor.suspended
+    def is_read_only(self) -> bool:
+        """Suspended or closing; ``account.state`` says which."""
+        return self.actor.suspended or self.actor.closing
 
     def may(self, permission: Permission) -> bool:
         return permission in self.actor.permissions
 
     def may_write(self, permission: Permission) -> bool:
-        return self.may(permission) and not self.actor.suspended
+        return self.may(permission) and not self.is_read_only
 
     def url(self, name: str, *args: Any) -> str:
         """The address of a page of this portal and account."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from portal.views.errors import not_allowed
 
 _POLICY: Final = (
     "default-src 'none'; "
@@ -25,6 +28,15 @@ _POLICY: Final = (
 _FEATURES: Final = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
+def _with_page(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """A refused method says so on a page; Django's own answer is empty."""
+    if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+        return response
+    page = not_allowed(request)
+    page["Allow"] = response["Allow"]
+    return page
+
+
 class SecurityHeadersMiddleware:
     """Sets ``request.csp_nonce`` before the view and the policy after it."""
 
@@ -34,7 +46,7 @@ class SecurityHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         nonce = secrets.token_urlsafe(18)
         request.csp_nonce = nonce  # type: ignore[attr-defined]  # read by templates
-        response = self._get_response(request)
+        response = _with_page(request, self._get_response(request))
         response["Content-Security-Policy"] = _POLICY.format(nonce=nonce)
         response["X-Content-Type-Options"] = "nosniff"
         response["X-Frame-Options"] = "DENY"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -27,6 +27,9 @@ SORTS: Final = {
     "computed": "computed_at",
 }
 """Names that a list can be sorted by; a minus before the name turns the order round."""
+
+_DIGITS: Final = 38
+"""Of a total, see ``Invoice.total``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +326,14 @@ def _after(cursor: str, column: str, *, descending: bool) -> Q:
 
 
 def _typed(text: str, column: str) -> object:
+    """Raises ``ValueError`` or ``ArithmeticError`` for what no row of the column can hold."""
     if column == "total":
-        return Decimal(text)
-    return datetime.fromisoformat(text) if column == "computed_at" else text
+        total = Decimal(text)
+        if not total.is_finite() or abs(total.adjusted()) > _DIGITS:
+            raise ValueError(text)
+        return total
+    if column == "computed_at":
+        return datetime.fromisoformat(text).astimezone(UTC)
+    if "\0" in text:
+        raise ValueError(text)
+    return text

@@ -13,7 +13,20 @@ from django.http import StreamingHttpResponse
 
 from portal.kit import formats
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)
+"""Also in full width, which spreadsheets of East Asian languages take for the same."""
 
 
 def spreadsheet_safe(value: object) -> str:

@@ -44,6 +44,9 @@ def attempt(
         with scoped(scope):
             return Done(change())
     except _TYPED as error:
+        if isinstance(error, NotFound):
+            # Refused like any other foreign object: the door journals it after the page.
+            request.refused = error  # type: ignore[attr-defined]
         return failure(request, dialog, error)
 
 

@@ -109,13 +109,18 @@ def _node(key: str, value: Any, budget: list[int], depth: int) -> Node:
             if budget[0] <= 0:
                 children.append(Node("…", "word", "more, see the text"))
                 break
-            children.append(_node(str(name), inner, budget, depth + 1))
+            children.append(_node(_encodable(str(name)), inner, budget, depth + 1))
         return Node(key, kind, text, tuple(children))
     return _leaf(key, value)
 
 
+def _encodable(text: str) -> str:
+    """JSON may spell half a surrogate pair, which no page can hold: shown as it was spelled."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _leaf(key: str, value: Any) -> Node:
     if isinstance(value, str):
-        return Node(key, "string", json.dumps(value, ensure_ascii=False))
+        return Node(key, "string", _encodable(json.dumps(value, ensure_ascii=False)))
     kind = "word" if value is None or isinstance(value, bool) else "number"
     return Node(key, kind, json.dumps(value))

@@ -26,6 +26,9 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RELATIVE: Final = re.compile(r"now-(\d{1,5})([smhd])\Z")
 MIN_SPAN: Final = timedelta(seconds=10)
 MAX_SPAN: Final = timedelta(days=400)
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Beyond lies nothing that was measured, and soon nothing that calendars can count."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,12 @@ def _moment(text: str, zone: object) -> datetime | None:
     """ISO 8601 with an offset, or, as a browser's field sends it, without: the reader's zone."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone if isinstance(zone, ZoneInfo) else UTC)
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone if isinstance(zone, ZoneInfo) else UTC)
-    return moment.astimezone(UTC)
+    return moment if EARLIEST <= moment <= LATEST else None
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,8 @@ def detail(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBa
         "total": format_amount(found.invoice.total, found.invoice.currency),
         "state": _state(found.invoice),
         "table": shown,
-        "check": recomputed_equal(here.scope, invoice_id),
+        # Reads every metered hour behind the invoice: minutes for a large reseller's.
+        "check": recomputed_equal(here.scope, invoice_id) if "verify" in request.GET else None,
         "crumbs": [("Invoices", here.url("invoices"))],
         "names": {info.id: info.name for info in children(here.scope)},
         "opens_events": bool(slugs),

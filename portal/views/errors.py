@@ -8,8 +8,10 @@ from django.shortcuts import render
 from qcloud.kernel.errors import Denied, NotFound, QCloudError
 
 _TITLES = {
+    400: "The request could not be read",
     403: "You can't open this page",
     404: "Not found",
+    405: "Not done this way",
     409: "That is not possible now",
     422: "That could not be done",
     429: "Too many requests",
@@ -26,6 +28,32 @@ def error_page(request: HttpRequest, error: QCloudError) -> HttpResponse:
         "status": error.http_status,
     }
     return render(request, "pages/error.html", context, status=error.http_status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """What Django itself could not read: too many fields, too long, another host's name."""
+    del exception
+    return error_page(
+        request,
+        QCloudError(
+            "portal.request_unreadable",
+            400,
+            "The address or the form is too long, damaged, or meant for another host."
+            " Nothing was changed. Go back and try again.",
+        ),
+    )
+
+
+def not_allowed(request: HttpRequest) -> HttpResponse:
+    return error_page(
+        request,
+        QCloudError(
+            "portal.method_not_allowed",
+            405,
+            "This address does not take a request of this kind. Nothing was changed."
+            " The menu leads to all pages there are.",
+        ),
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

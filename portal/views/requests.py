@@ -347,9 +347,8 @@ def _message(request: HttpRequest, transaction: HttpTransaction, side: str) -> d
     view = request.GET.get("view", "tree")
     if view not in VIEWS:
         raise Invalid(f"A body is shown as one of {', '.join(VIEWS)}.")
-    start = request.GET.get("offset", "0")
     payload = payload_view(
-        message.body if message else b"", view, int(start) if start.isdigit() else 0
+        message.body if message else b"", view, _offset(request.GET.get("offset", ""))
     )
     return {
         "message": message,
@@ -362,6 +361,11 @@ def _message(request: HttpRequest, transaction: HttpTransaction, side: str) -> d
         ],
         **_windows(request, payload),
     }
+
+
+def _offset(text: str) -> int:
+    """Bytes from the beginning; 0 for what is no plain number of a file's size."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
 def _sides(request: HttpRequest, transaction: HttpTransaction, side: str) -> list[Tab]:
