@@ -177,8 +177,8 @@ class Supervisor:
         self.say("\nQCloud is running.\n")
         for person in logins["people"].values():
             address = f"http://127.0.0.1:{self.ports.web}{person['path']}"
-            self.say(f"  {person['tier']:<9} {address}")
-            self.say(f"  {'':<9} {person['email']}   {person['password']}")
+            self.say(f"  {person['tier']:<9} {person['role']:<7} {address}")
+            self.say(f"  {'':<17} {person['email']}   {person['password']}")
         self.say(f"\n  {agent_line}\n\n  Logs: {self.folder.logs}   Stop: Ctrl-C\n")
 
     def _watch(self) -> None:
