@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.chromium import CHROMIUM, FLAGS
 from tests.factories.cast import Person
-from tests.portal.browser import AXE, CHROMIUM, FLAGS, Scheme, axe_findings, overflow, visit
+from tests.portal.browser import AXE, Scheme, axe_findings, overflow, visit
 from tests.portal.world import HOSTILE, HOSTILE_HOST, SECRET, World
 from tests.real import require_real
 
