@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.html import escape
+from django.utils.safestring import SafeString
+
 from portal.kit import formats
 
 
@@ -47,6 +50,11 @@ class Chart:
         ]
 
     @property
+    def body(self) -> SafeString:
+        """The rows as the table's markup: a thousand cells, too many for a template's loop."""
+        return SafeString("".join(_row(moment, cells) for moment, cells in self.rows))
+
+    @property
     def is_empty(self) -> bool:
         return not any(value for series in self.series for value in series.values)
 
@@ -56,6 +64,17 @@ class Chart:
         if self.unit == "ms":
             return f"{value:.6g}", formats.milliseconds(value)
         return f"{value:.6g}", f"{formats.compact(value)} {self.unit}".strip()
+
+
+def _row(moment: datetime, cells: list[tuple[str, str]]) -> str:
+    time = (
+        f'<time datetime="{formats.iso(moment)}" title="{formats.utc(moment)}">'
+        f"{formats.when(moment)}</time>"
+    )
+    numbers = "".join(
+        f'<td class="number" data-value="{exact}">{escape(words)}</td>' for exact, words in cells
+    )
+    return f'<tr><td class="nowrap">{time}</td>{numbers}</tr>'
 
 
 def per_second(counts: Sequence[float | None], step: int) -> tuple[float | None, ...]:

@@ -26,7 +26,6 @@ from pulse.analytics import (
     TopRow,
     TrafficFilter,
     search_requests,
-    top,
     totals,
     traffic_page,
     vendors,
@@ -72,7 +71,6 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     places = environments(here.scope)
     wanted = read_filter(request, chosen, places)
     found = traffic_page(here.scope, wanted)
-    tops = {**found.tops, "path": top(here.scope, wanted, "path")}
     sums = found.totals
     context: dict[str, Any] = {
         "picker": range_picker(request, chosen),
@@ -82,7 +80,7 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         "totals": sums,
         "requests_href": _requests_href(request, here),
         "errors_href": _requests_href(request, here, **{"f.status": "5xx"}),
-        "rankings": [_ranking(request, here, tops, names) for names in _RANKINGS],
+        "rankings": [_ranking(request, here, found.tops, names) for names in _RANKINGS],
         "status_chart": traffic_charts.status_chart(found.status, sums),
         "latency_chart": traffic_charts.latency_chart(found.latency, sums),
         "trends": _trends(found.status, found.latency),

@@ -16,8 +16,7 @@ from pulse.analytics.series import (
     status_series,
     totals_of,
 )
-from pulse.analytics.single import RequestPage, search_requests
-from pulse.analytics.top import TopRow, top_many
+from pulse.analytics.top import TopRow, top, top_many
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from qcloud.kernel.scope import Scope
@@ -37,27 +36,21 @@ class TrafficPage:
     latency: TimeSeries
     status: TimeSeries
     tops: dict[str, list[TopRow]]
-    """By ``host``, ``process`` and ``vendor``."""
-    latest: RequestPage
+    """By ``host``, ``path``, ``process`` and ``vendor``."""
 
 
-def traffic_page(
-    scope: Scope, chosen: TrafficFilter, cursor: str | None = None, *, store: Store | None = None
-) -> TrafficPage:
-    """Totals, series and rankings of the range, and a page of its requests.
+def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> TrafficPage:
+    """Totals, series and rankings of the range.
 
-    Three questions asked at the same time. Raises ``StoreUnavailable``, ``Invalid``.
+    Three questions asked at the same time. Raises ``StoreUnavailable``.
     """
     tops = _pool.submit(copy_context().run, lambda: top_many(scope, chosen, TOPS, store=store))
-    latest = _pool.submit(
-        copy_context().run, lambda: search_requests(scope, chosen, cursor, store=store)
-    )
+    paths = _pool.submit(copy_context().run, lambda: top(scope, chosen, "path", store=store))
     found = scan(scope, chosen, store)
     return TrafficPage(
         totals=totals_of(found),
         requests=requests_series(found),
         latency=latency_series(found),
         status=status_series(found),
-        tops=tops.result(),
-        latest=latest.result(),
+        tops={**tops.result(), "path": paths.result()},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pulse.store import inventory
@@ -26,12 +25,8 @@ class TopRow:
     requests: int
     errors: int
     """Answered with 4xx or 5xx."""
-    unanswered: int
-    bytes_sent: int
-    bytes_received: int
     p95_ms: float
     """Within 1 %."""
-    last_seen: datetime
 
 
 def top(
@@ -78,13 +73,4 @@ def processes(
 
 
 def top_row(group: Group) -> TopRow:
-    return TopRow(
-        value=group.value,
-        requests=group.requests,
-        errors=group.errors,
-        unanswered=group.unanswered,
-        bytes_sent=group.bytes_sent,
-        bytes_received=group.bytes_received,
-        p95_ms=group.p95_us / 1_000,
-        last_seen=group.last_seen,
-    )
+    return TopRow(group.value, group.requests, group.errors, group.p95_us / 1_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from pulse.store.client import Store
@@ -32,12 +31,16 @@ DIMENSIONS: Final = {
 _MEASURES: Final = """
     count() AS requests,
     countIf(status >= 400) AS errors,
-    countIf(status = 0) AS unanswered,
-    sum(bytes_sent),
-    sum(bytes_received),
-    quantileBFloat16(0.95)(duration_us),
-    max(timestamp) AS last_seen
+    quantileBFloat16(0.95)(duration_us)
 """
+# Most paths occur a few times: the ten that are shown are found by counting alone, and only
+# they are measured.
+_PATHS: Final = (
+    f"SELECT path AS value, {_MEASURES} FROM requests WHERE %(where)s AND path_hash IN ("  # noqa: S608
+    "SELECT path_hash FROM requests WHERE %(where)s AND path != '' GROUP BY path_hash"
+    " ORDER BY count() DESC, path_hash LIMIT {limit:UInt32}"
+    ") GROUP BY value ORDER BY requests DESC, value LIMIT {limit:UInt32}"
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,8 @@ class Group:
     requests: int
     errors: int
     """Answered with 4xx or 5xx."""
-    unanswered: int
-    bytes_sent: int
-    bytes_received: int
     p95_us: float
     """Within 1 %."""
-    last_seen: datetime
 
 
 def tops(
@@ -69,6 +68,9 @@ def tops(
     Raises ``KeyError`` for an unknown dimension.
     """
     where, parameters = conditions(scope, chosen)
+    if tuple(dimensions) == ("path",):
+        rows = ask(scope, _PATHS % {"where": where}, {**parameters, "limit": limit}, store=store)
+        return {"path": [_group(row[0], row[1:]) for row in rows]}
     columns = [DIMENSIONS[name] for name in dimensions]
     named = ", ".join(f"{column} AS d{i}" for i, column in enumerate(columns))
     keys = ", ".join(f"d{i}" for i in range(len(columns)))
@@ -76,7 +78,7 @@ def tops(
     sql = (
         f"SELECT {named}, grouping({keys}) AS which, {_MEASURES} FROM requests WHERE {where}"  # noqa: S608
         f" GROUP BY GROUPING SETS ({sets}) HAVING concat({_texts(len(columns))}) != ''"
-        " ORDER BY requests DESC, last_seen DESC LIMIT {limit:UInt32} BY which"
+        f" ORDER BY requests DESC, {keys} LIMIT {{limit:UInt32}} BY which"
     )
     rows = ask(scope, sql, {**parameters, "limit": limit}, store=store)
     found: dict[str, list[Group]] = {name: [] for name in dimensions}
@@ -97,5 +99,5 @@ def _place(which: int, count: int) -> int:
 
 
 def _group(value: Any, measures: Sequence[Any]) -> Group:
-    requests, errors, unanswered, sent, received, p95, last = measures
-    return Group(str(value), requests, errors, unanswered, int(sent), int(received), p95, last)
+    requests, errors, p95 = measures
+    return Group(str(value), requests, errors, p95)
