@@ -36,10 +36,10 @@ _MEASURES: Final = """
 # Most paths occur a few times: the ten that are shown are found by counting alone, and only
 # they are measured.
 _PATHS: Final = (
-    f"SELECT path AS value, {_MEASURES} FROM requests WHERE %(where)s AND path_hash IN ("  # noqa: S608
-    "SELECT path_hash FROM requests WHERE %(where)s AND path != '' GROUP BY path_hash"
-    " ORDER BY count() DESC, path_hash LIMIT {limit:UInt32}"
-    ") GROUP BY value ORDER BY requests DESC, value LIMIT {limit:UInt32}"
+    f"SELECT path AS value, {_MEASURES} FROM requests PREWHERE path_hash IN ("  # noqa: S608
+    "SELECT path_hash FROM requests WHERE %(where)s AND path_hash != cityHash64('')"
+    " GROUP BY path_hash ORDER BY count() DESC, path_hash LIMIT {limit:UInt32}"
+    ") WHERE %(where)s GROUP BY value ORDER BY requests DESC, value LIMIT {limit:UInt32}"
 )
 
 
