@@ -31,6 +31,8 @@ _INSERT: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*\Z", re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r'boundary="?([^";,\s]+)')
+_FIELD: Final = re.compile(rb'[;\s]name="([^"]*)"')
 _HEAD: Final = 64 * 1024
 """The statement of an INSERT, column list included, stands in the first bytes of the body."""
 
@@ -65,7 +67,31 @@ class Insert:
 
 def parse_target(target: str) -> Query:
     """The request line's parameters. Settings keep their order; the last of one name wins."""
+    return _query(
+        dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=1_000))
+    )
+
+
+def with_form(target: str, content_type: str, body: bytes) -> Query:
+    """As ``parse_target``, with more parameters in a ``multipart/form-data`` body.
+
+    Clients send what is too long for a request line that way, the statement with it. Raises
+    ``BadRequest``. Source of the form: RFC 7578.
+    """
     pairs = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True, max_num_fields=1_000))
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        raise BadRequest("the form has no boundary")
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())[1:-1]:
+        head, gap, value = part.partition(b"\r\n\r\n")
+        name = _FIELD.search(head)
+        if not gap or name is None:
+            raise BadRequest("a part of the form has no name")
+        pairs[name[1].decode()] = value.decode()
+    return _query(pairs)
+
+
+def _query(pairs: dict[str, str]) -> Query:
     settings = {k: v for k, v in pairs.items() if k not in _OF_THE_INTERFACE}
     return Query(
         sql=pairs.get("query", "").encode(),

@@ -29,6 +29,7 @@ from pulse.eventstore.request import (
     format_of,
     insert_of,
     parse_target,
+    with_form,
 )
 from pulse.eventstore.settings import EventStoreSettings
 
@@ -145,6 +146,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _execute(self, query: Query) -> None:
         body = self._body()
+        content_type = self.headers.get("Content-Type", "")
+        if content_type.startswith("multipart/form-data"):
+            query, body = with_form(self.path, content_type, b"".join(body)), iter(())
         head = query.sql or next(body, b"")
         insert = insert_of(head)
         with self.server.engine.statement(query.database, query.settings) as statement:

@@ -6,7 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import clickhouse_connect
@@ -169,3 +171,31 @@ def test_a_port_taken_is_said(tmp_path: Path) -> None:
         taken.listen()
         assert process.spawn().wait(20) == 1
     assert "ss -ltnp" in process.log.read_text()
+
+
+@pytest.mark.parametrize("text", ["'", "\\", "\r\n", "\N{PILE OF POO}", "--", 'name="x"\r\n\r\n'])
+def test_a_parameter_may_be_long(client: Client, text: str) -> None:
+    """The client sends those in a form, because they are too long for a request line."""
+    odd = text * 3_000
+    rows = client.query(
+        "SELECT {x:String}, {y:Array(String)}", parameters={"x": odd, "y": [odd, "z"]}
+    ).result_rows
+    assert [(x, list(y)) for x, y in rows] == [(odd, [odd, "z"])]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\n\r\nSELECT 1\r\n--x--\r\n"),
+    ],
+)
+def test_a_broken_form_is_refused(
+    engine: EventStoreProcess, content_type: str, body: bytes
+) -> None:
+    connection = HTTPConnection("127.0.0.1", engine.port, timeout=10)
+    headers = {"X-ClickHouse-User": "qcloud", "X-ClickHouse-Key": PASSWORD}
+    connection.request("POST", "/", body, {**headers, "Content-Type": content_type})
+    with closing(connection), connection.getresponse() as answer:
+        assert answer.status == 400
+        assert b"form" in answer.read()
