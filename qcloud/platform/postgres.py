@@ -184,6 +184,26 @@ def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], databas
         )
 
 
+def _close_to_others(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Nobody enters but our roles, and not with tables of their own.
+
+    A temporary table stands before ours in the search path: whoever makes one called like
+    ours is read in its place.
+    """
+    for row in connection.execute(
+        "SELECT datname FROM pg_database WHERE datname IN (current_database(), 'postgres',"
+        " 'template1')"
+    ).fetchall():
+        database = sql.Identifier(str(row[0]))
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in (MIGRATOR, APP, READONLY):
+        connection.execute(
+            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+                sql.Identifier(connection.info.dbname), sql.Identifier(role)
+            )
+        )
+
+
 def grant(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """What each role may do in this database, for tables that exist and those to come.
 
@@ -191,6 +211,7 @@ def grant(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     security by.
     """
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    _close_to_others(connection)
     for role in (MIGRATOR, APP, READONLY):
         connection.execute(
             sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(role))

@@ -200,3 +200,45 @@ def test_only_the_account_whose_traffic_it_is_opens_events(
 def test_system_mode_sees_all(trade: Trade) -> None:
     with unscoped("test"):
         assert set(Invoice.objects.values_list("id", flat=True)) == set(trade.values())
+
+
+def _hang(person: Person, model: type[Model], whose: str, column: str, target: UUID) -> None:
+    """A copy of one of the person's rows under another parent, with the checks done at once."""
+    with scoped(person.scope), connection.cursor() as cursor:
+        row = model.objects.filter(**{whose: person.account.id})[0]  # type: ignore[attr-defined]
+        row.pk = new_id()
+        setattr(row, column, target)
+        row.save(force_insert=True)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "whose"),
+    [
+        (InvoiceLine, "invoice_id", "seller_id"),
+        (InvoiceUsage, "invoice_id", "seller_id"),
+        (Price, "book_id", "account_id"),
+    ],
+)
+def test_no_row_hangs_on_somebody_elses(
+    trade: Trade,
+    reseller_owner: Person,
+    other_reseller_owner: Person,
+    model: type[Model],
+    column: str,
+    whose: str,
+) -> None:
+    """Keys are checked past the policies: one that is foreign is refused like one that is not."""
+    assert trade
+    south = other_reseller_owner.account.id
+    parent = Invoice if column == "invoice_id" else PriceBook
+    with unscoped("test"):
+        foreign = parent.objects.filter(**{whose: south}).values_list("id", flat=True)[0]
+    said = []
+    for target in (foreign, new_id()):
+        with pytest.raises(DatabaseError) as caught:
+            _hang(reseller_owner, model, whose, column, target)
+        said.append(type(caught.value))
+    assert said[0] is said[1]
+    with unscoped("test"):
+        assert not model.objects.filter(**{column: foreign}).exclude(**{whose: south}).exists()  # type: ignore[attr-defined]

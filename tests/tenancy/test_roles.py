@@ -166,3 +166,34 @@ def test_the_readonly_role_is_bound_by_the_policies(readonly: Connection, databa
     assert readonly.execute(count).fetchone() == (0,)
     readonly.execute("SELECT set_config('qcloud.mode', 'system', true)")
     assert readonly.execute(count).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("database_of_all", ["postgres", "template1"])
+def test_the_app_enters_no_other_database(database: str, database_of_all: str) -> None:
+    del database
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        world.connect("qcloud_app", database_of_all)
+
+
+@pytest.mark.parametrize("role", ["qcloud_app", "qcloud_readonly"])
+def test_no_table_of_its_own_stands_before_ours(database: str, role: str) -> None:
+    """Seen in the provisioned database itself: a copy does not take its privileges along."""
+    del database
+    with (
+        world.connect(role, plugin.TEMPLATE) as db,
+        pytest.raises(errors.InsufficientPrivilege),
+    ):
+        db.execute("CREATE TEMPORARY TABLE identity_account (id uuid)")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM django_migrations",
+        "UPDATE django_migrations SET name = 'x'",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('audit', 'x', now())",
+    ],
+)
+def test_the_app_rewrites_no_history_of_migrations(app: Connection, change: str) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        app.execute(change.encode())
