@@ -21,7 +21,7 @@ from portal.client import client_ip
 from portal.context import KEYS_COOKIE, THEME_COOKIE, THEMES
 from portal.door import public
 from portal.here import home_of, user_id_of
-from portal.sessions import PREFIX_OF, portal_of
+from portal.sessions import PREFIX_OF, cookie_name, portal_of
 from qcloud.kernel.errors import QCloudError
 
 _YEAR: Final = 365 * 24 * 3600
@@ -50,7 +50,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
 def _try_sign_in(request: HttpRequest, target: str) -> HttpResponse:
     email = request.POST.get("email", "")
     # A session of another portal must not be emptied by signing in to this one.
-    request.session = SessionStore()
+    present, request.session = request.session, SessionStore()
     try:
         user = sign_in(
             request,
@@ -60,13 +60,22 @@ def _try_sign_in(request: HttpRequest, target: str) -> HttpResponse:
             request_id=request.request_id,  # type: ignore[attr-defined]
         )
     except (SignInRefused, SignInThrottled, SignInUnavailable) as error:
+        request.session = present  # who mistypes while signed in stays signed in
         return _refused(request, target, email, error)
     memberships = memberships_of(user.id)
     chosen = _chosen(memberships, target)
     if chosen is None:
         return _form(request, "", email, "You are not a member of any account (any more).", 403)
     request.portal = PREFIX_OF[chosen.account.tier]  # type: ignore[attr-defined]
+    _end_replaced(request)
     return HttpResponseRedirect(target or home_of(chosen.account))
+
+
+def _end_replaced(request: HttpRequest) -> None:
+    """Whose cookie is overwritten now can never sign out: its session must not live on."""
+    replaced = request.COOKIES.get(cookie_name(request.portal))  # type: ignore[attr-defined]
+    if replaced:
+        SessionStore(replaced).delete()
 
 
 def _chosen(memberships: list[MembershipInfo], target: str) -> MembershipInfo | None:

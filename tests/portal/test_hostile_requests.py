@@ -18,6 +18,7 @@ from identity.models import Account, AccountState
 from portal.kit.exports import spreadsheet_safe
 from portal.kit.headers import masked_headers
 from portal.kit.payload import payload_view
+from portal.sessions import cookie_name
 from qcloud.kernel.scope import unscoped
 from tests.factories.cast import PASSWORD, Person
 from tests.portal.conftest import sign_in
@@ -172,6 +173,23 @@ def test_signing_in_without_redis_says_so(customer_owner: Person) -> None:
     found = entries(customer_owner.scope, EntryFilter(action="identity.session.sign_in")).entries
     assert [(e.outcome, e.reason) for e in found] == [("failed", "attempts cannot be counted")]
     assert client.post("/sign-in", form).status_code == 302
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_no_counts")
+def test_signing_in_again_ends_the_session_that_is_replaced(customer_owner: Person) -> None:
+    client = Client()
+    form = {"email": customer_owner.email, "password": PASSWORD}
+    assert client.post("/sign-in", form).status_code == 302
+    before = client.cookies[cookie_name("c")].value
+    assert client.post("/sign-in", {**form, "password": "wrong"}).status_code == 403
+    assert client.get("/c/acme/search").status_code == 200
+    assert client.post("/sign-in", form).status_code == 302
+    assert client.cookies[cookie_name("c")].value != before
+    assert client.get("/c/acme/search").status_code == 200
+    thief = Client()
+    thief.cookies[cookie_name("c")] = before
+    assert thief.get("/c/acme/search").status_code == 302
 
 
 def test_an_invoice_is_computed_again_only_when_asked(world: World, reseller_owner: Person) -> None:
