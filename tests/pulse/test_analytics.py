@@ -107,6 +107,22 @@ def test_those_above_see_no_traffic(traffic: Store, tier: Tier, read: Read) -> N
     assert not read(replace(OWNER, account_id=UUID(int=3)), traffic)
 
 
+def test_the_paths_shown_are_the_most_frequent_ones(store: Store) -> None:
+    often = [event(path=f"/{i}", duration_us=1_000) for i in range(12) for _ in range(30 - i)]
+    seldom = [event(path=f"/once/{i}") for i in range(300)]
+    failed = [event(path="/0", status=500, duration_us=9_000) for _ in range(5)]
+    body = lines(*often, *seldom, *failed, event(path=""))
+    frames = [frame(body, account_id=OWNER.account_id, environment_id=PROD)]
+    insert_load(store, block_of(frames, new_id()), "paths")
+    rows = analytics.top(OWNER, HOUR, "path", store=store)
+    assert [(row.value, row.requests) for row in rows] == [
+        ("/0", 35), *((f"/{i}", 30 - i) for i in range(1, 10)),
+    ]  # fmt: skip
+    assert [row.errors for row in rows] == [5, *[0] * 9]
+    assert rows[0].p95_ms == pytest.approx(9, rel=0.01)
+    assert rows[1].p95_ms == pytest.approx(1, rel=0.01)
+
+
 def test_a_neighbour_is_never_there(traffic: Store) -> None:
     rows = analytics.search_requests(OWNER, HOUR, store=traffic).rows
     assert [row.path for row in rows] == ["/x_y%", "/", "/pay", "/pay"]

@@ -265,6 +265,40 @@ def test_both_ways_of_reading_agree() -> None:
         assert fast[name].to_pylist() == exact[name].to_pylist(), name
 
 
+def _columns(body: bytes) -> dict[str, list[Any]]:
+    import pyarrow as pa
+
+    batch = parse_batch(body, received_at=now(), replaying=False)
+    found: dict[str, list[Any]] = pa.ipc.open_stream(batch.payload).read_all().to_pydict()
+    return found
+
+
+def test_a_field_that_one_line_of_many_has_is_kept() -> None:
+    """Also where that line is none of those that the reader looks at first."""
+    events = [event(path=f"/{i}") for i in range(1_000)]
+    events[501] = event(path="/501", user="app", protocol="http2")
+    found = _columns(lines(*events))
+    assert [(i, user) for i, user in enumerate(found["user"]) if user] == [(501, "app")]
+    assert [i for i, name in enumerate(found["protocol"]) if name == "http2"] == [501]
+    assert found["path"] == [f"/{i}" for i in range(1_000)]
+    assert "pod_name" not in found
+
+
+def test_an_unknown_field_in_one_line_of_many_is_left_out() -> None:
+    events = lines(*(event(path=f"/{i}") for i in range(1_000)))
+    odd = events.replace(b'"path":"/501"', b'"path":"/501","later":[{"a":1}]')
+    assert odd != events
+    assert _columns(odd) == _columns(events)
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_null_is_refused_wherever_it_stands(client: Client, shift: int) -> None:
+    body = lines(*(event(path=f"/{i}") for i in range(1_000)), event(path="/" + "x" * shift))
+    broken = body + LINE.replace(b'"path":"/"', b'"user":null,"path":"/"') + b"\n"
+    answer = Sender(client).send(broken)
+    assert (answer.status_code, answer.json()["error"]["line"]) == (422, 1_002)
+
+
 def test_a_replaying_agent_marks_its_events(client: Client, spool: SpoolFolder) -> None:
     import pyarrow as pa
 
