@@ -85,7 +85,7 @@ def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountIn
     actor's account), ``Conflict`` (not active), ``Invalid`` (no reason given).
     """
     require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
-    if not reason.strip():
+    if not reason.replace("\0", "").strip():
         raise Invalid("Say why the account is suspended; its staff will ask.")
     return _switch(actor, account_id, AccountState.ACTIVE, AccountState.SUSPENDED, reason)
 

@@ -129,19 +129,21 @@ def _place_below(actor: Actor, account_id: UUID, wanted: RoleName) -> Scope:
 
 
 def _person(email: str, name: str, password: str) -> User:
-    address = normalized_email(email)
+    """Checked and hashed before it is looked up: neither the answer nor the time it takes
+    tells whoever hires somebody that the person works for another account already.
+    """
+    user = User(email=normalized_email(email), name=_checked_name(name))
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(
+            "This password is too easy to guess.", fields={"password": error.messages}
+        ) from error
+    user.set_password(password)
     with unscoped("a person may work for several accounts and has one login"):
-        known: User | None = User.objects.filter(email=address).first()
+        known: User | None = User.objects.filter(email=user.email).first()
         if known is not None:
             return known
-        user = User(email=address, name=_checked_name(name))
-        try:
-            validate_password(password, user)
-        except ValidationError as error:
-            raise Invalid(
-                "This password is too easy to guess.", fields={"password": error.messages}
-            ) from error
-        user.set_password(password)
         user.save(force_insert=True)
         return user
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
+_WIDE: Final = Context(prec=120)
 _NO_MINOR_UNIT: Final = frozenset(
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905
 )
@@ -26,7 +27,9 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
 
     Half-even is what banks and IEEE 754 use: many rounded lines do not drift upward.
     """
-    return amount.quantize(Decimal(1).scaleb(-exponent(currency)), rounding=ROUND_HALF_EVEN)
+    unit = Decimal(1).scaleb(-exponent(currency))
+    # The default context stops at 28 digits, which is less than a column of money holds.
+    return amount.quantize(unit, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
 
 def format_amount(amount: Decimal, currency: str) -> str:

@@ -305,3 +305,22 @@ def test_a_scope_reads_its_own_people_and_writes_nobody(
 def test_people_without_a_scope_raise() -> None:
     with pytest.raises(ScopeMissing):
         User.objects.filter(email="x").first()
+
+
+def test_hiring_does_not_tell_who_works_elsewhere(
+    customer_owner: Person, other_customer_owner: Person
+) -> None:
+    """The same words for a stranger to the platform and for somebody another account knows."""
+    said = []
+    for email in (other_customer_owner.email, "nobody@nowhere.example"):
+        with pytest.raises(Invalid) as caught:
+            staff_create(
+                actor=customer_owner.actor,
+                account_id=customer_owner.account.id,
+                email=email,
+                name="Somebody",
+                role="viewer",
+                password="short",
+            )
+        said.append((caught.value.message, caught.value.data))
+    assert said[0] == said[1]

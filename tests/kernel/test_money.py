@@ -35,3 +35,17 @@ def test_rounding_moves_by_at_most_half_a_unit_and_once(amount: Decimal, currenc
 def test_amounts_are_written_whole() -> None:
     assert format_amount(Decimal("1234567.5"), "EUR") == "EUR 1,234,567.50"
     assert format_amount(Decimal(-3), "JPY") == "JPY -3"
+
+
+@pytest.mark.parametrize(
+    ("currency", "written"),
+    [
+        ("EUR", "EUR 1,234,567,890,123,456,789,012,345,678,901,234.57"),
+        ("JPY", "JPY 1,234,567,890,123,456,789,012,345,678,901,235"),
+        ("BHD", "BHD 1,234,567,890,123,456,789,012,345,678,901,234.568"),
+    ],
+)
+def test_an_amount_as_long_as_its_column_keeps_every_digit(currency: str, written: str) -> None:
+    """38 digits, ten more than Python's decimals have unless they are told."""
+    amount = Decimal("1234567890123456789012345678901234.5678")
+    assert format_amount(amount, currency) == written
