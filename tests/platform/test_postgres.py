@@ -18,13 +18,14 @@ def connect(user: str, password: str | None) -> psycopg.Connection[tuple[object,
         host=os.environ["QCLOUD_DATABASE_HOST"],
         user=user,
         password=password,
-        dbname="postgres",
+        dbname=database_name(),
         passfile="/nonexistent",
     )
 
 
 @pytest.mark.parametrize("role", [postgres.SUPERUSER, postgres.APP, postgres.MIGRATOR])
 @pytest.mark.parametrize("password", [None, "", "wrong"])
+@pytest.mark.django_db
 def test_no_role_gets_in_without_its_password(role: str, password: str | None) -> None:
     with pytest.raises(psycopg.OperationalError, match=r"no password|authentication failed"):
         connect(role, password)
