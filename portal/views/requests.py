@@ -23,7 +23,13 @@ from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpe
 from portal.kit.tabs import Tab
 from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES, chips, read_filter
 from portal.kit.urls import with_query
-from pulse.analytics import RequestDetail, RequestRow, request_detail, search_requests
+from pulse.analytics import (
+    Order,
+    RequestDetail,
+    RequestRow,
+    request_detail,
+    search_requests,
+)
 from qcloud.kernel.errors import Invalid, NotFound, QCloudError
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import scoped
@@ -36,6 +42,7 @@ _TONES: Final = {
     5: ("danger", "danger"),
 }
 _DIRECTIONS: Final = dict(DIRECTIONS)
+_SORT_COLUMNS: Final = {"duration_ms": "duration_us"}
 
 
 def status_cell(status: int) -> Cell:
@@ -49,6 +56,7 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
     return TableSpec(
         name="requests",
         noun="requests",
+        sort="-timestamp",
         placeholder="Host or path contains, or a request id",
         row_id=lambda r: str(r.request_id),
         choices=(
@@ -64,7 +72,6 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
                 "Time",
                 lambda r: r.timestamp,
                 lambda r: Cell("", time=r.timestamp),
-                sort=False,
             ),
             Column("method", "Method", lambda r: r.method, sort=False),
             Column(
@@ -74,16 +81,13 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
                 lambda r: Cell(r.host, clip=True, title=r.host),
                 sort=False,
             ),
-            Column(
-                "status", "Status", lambda r: r.status, lambda r: status_cell(r.status), sort=False
-            ),
+            Column("status", "Status", lambda r: r.status, lambda r: status_cell(r.status)),
             Column(
                 "duration_ms",
                 "Duration",
                 lambda r: r.duration_us / 1000,
                 lambda r: Cell(formats.milliseconds(r.duration_us / 1000)),
                 number=True,
-                sort=False,
             ),
             Column(
                 "process",
@@ -119,7 +123,6 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
                 lambda r: r.bytes_sent,
                 lambda r: Cell(formats.size(r.bytes_sent)),
                 number=True,
-                sort=False,
                 shown=False,
             ),
             Column(
@@ -128,7 +131,6 @@ def _spec(request: HttpRequest, places: dict[UUID, EnvironmentInfo]) -> TableSpe
                 lambda r: r.bytes_received,
                 lambda r: Cell(formats.size(r.bytes_received)),
                 number=True,
-                sort=False,
                 shown=False,
             ),
             Column("outcome", "Ended", lambda r: r.outcome, sort=False, shown=False),
@@ -188,8 +190,9 @@ def _fetcher(request: HttpRequest, here: Here, chosen: TimeRange) -> Fetch[Reque
     # The filter reads the same address as the table, and the facets beside the table's own.
     wanted = read_filter(request, chosen, environments(here.scope))
 
-    def fetch(_query: Query, cursor: str, limit: int) -> Page[RequestRow]:
-        found = search_requests(here.scope, wanted, cursor or None, limit=limit)
+    def fetch(query: Query, cursor: str, limit: int) -> Page[RequestRow]:
+        order = Order(_SORT_COLUMNS.get(query.sort, query.sort), descending=query.descending)
+        found = search_requests(here.scope, wanted, cursor or None, order=order, limit=limit)
         return Page(found.rows, found.next_cursor or "")
 
     return fetch

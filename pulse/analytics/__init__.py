@@ -24,7 +24,7 @@ from pulse.analytics.steps import MAX_BUCKETS
 from pulse.analytics.top import TopRow, processes, top, vendors
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from pulse.store.inventory import ProcessRow, VendorRow
-from pulse.store.requests import RequestDetail, RequestRow
+from pulse.store.requests import SORTS, Order, RequestDetail, RequestRow
 from pulse.store.tops import DIMENSIONS
 
 __all__ = [
@@ -32,7 +32,9 @@ __all__ = [
     "DIRECTIONS",
     "MAX_BUCKETS",
     "PAGE_SIZE",
+    "SORTS",
     "STATUS_CLASSES",
+    "Order",
     "ProcessRow",
     "RequestDetail",
     "RequestPage",

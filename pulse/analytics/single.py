@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from pulse.store import requests as store_requests
 from pulse.store.client import Store
-from pulse.store.filters import TrafficFilter, micros, moment_of
-from pulse.store.requests import RequestDetail, RequestRow
+from pulse.store.filters import TrafficFilter
+from pulse.store.requests import Order, RequestDetail, RequestRow
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.scope import Scope
 
 PAGE_SIZE: Final = 50
+NEWEST_FIRST: Final = Order()
+_LARGEST: Final = 2**63
 
 
 @dataclass(frozen=True)
 class RequestPage:
-    """Requests, the newest first."""
+    """Requests in the order that was asked for."""
 
     rows: tuple[RequestRow, ...]
     next_cursor: str | None
@@ -31,19 +32,20 @@ def search_requests(
     chosen: TrafficFilter,
     cursor: str | None = None,
     *,
+    order: Order = NEWEST_FIRST,
     limit: int = PAGE_SIZE,
     store: Store | None = None,
 ) -> RequestPage:
-    """A page of the requests that match, from behind the cursor on.
+    """A page of the requests that match, from behind the cursor on, the newest first.
 
-    The order is by time and id, so that new requests do not move the pages. Raises
+    Equal values are ordered by id, so that new requests do not move the pages. Raises
     ``Invalid`` for a cursor that is not one of ours.
     """
-    before = _parse(cursor) if cursor else None
-    rows = store_requests.newest(scope, chosen, limit + 1, before, store=store)
+    after = _parse(cursor) if cursor else None
+    rows = store_requests.in_order(scope, chosen, limit + 1, order, after, store=store)
     shown = rows[:limit]
     more = len(rows) > limit
-    return RequestPage(tuple(shown), _cursor(shown[-1]) if more else None)
+    return RequestPage(tuple(shown), _cursor(order, shown[-1]) if more else None)
 
 
 def request_detail(scope: Scope, request_id: UUID, *, store: Store | None = None) -> RequestDetail:
@@ -54,13 +56,16 @@ def request_detail(scope: Scope, request_id: UUID, *, store: Store | None = None
     return found
 
 
-def _cursor(row: RequestRow) -> str:
-    return f"{micros(row.timestamp):x}.{row.request_id.hex}"
+def _cursor(order: Order, row: RequestRow) -> str:
+    return f"{order.value_of(row):x}.{row.request_id.hex}"
 
 
-def _parse(cursor: str) -> tuple[datetime, UUID]:
-    moment, _, request_id = cursor.partition(".")
+def _parse(cursor: str) -> tuple[int, UUID]:
+    value, _, request_id = cursor.partition(".")
     try:
-        return moment_of(int(moment, 16)), UUID(hex=request_id)
-    except (ValueError, OverflowError):
+        number, row_id = int(value, 16), UUID(hex=request_id)
+    except ValueError:
         raise Invalid("The page's address is damaged; go back to the first page.") from None
+    if not 0 <= number < _LARGEST:
+        raise Invalid("The page's address is damaged; go back to the first page.")
+    return number, row_id

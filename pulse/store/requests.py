@@ -11,6 +11,7 @@ from uuid import UUID
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter, conditions, micros
 from pulse.store.gate import ask
+from qcloud.kernel.errors import Invalid
 from qcloud.kernel.scope import Scope
 
 
@@ -74,26 +75,58 @@ class RequestDetail(RequestRow):
 
 _LIST: Final = ", ".join(field.name for field in fields(RequestRow))
 _ALL: Final = ", ".join(field.name for field in fields(RequestDetail))
-_NEWEST_FIRST: Final = "ORDER BY timestamp DESC, request_id DESC"
+_MOMENT: Final = "fromUnixTimestamp64Micro({after:Int64}, 'UTC')"
+SORTS: Final = ("timestamp", "status", "duration_us", "bytes_sent", "bytes_received")
+"""What a list can be ordered by; all of them whole numbers, a time in microseconds."""
 
 
-def newest(
+@dataclass(frozen=True)
+class Order:
+    """By a column of ``SORTS`` and, where that is equal, by id."""
+
+    by: str = "timestamp"
+    descending: bool = True
+
+    def __post_init__(self) -> None:
+        if self.by not in SORTS:
+            raise Invalid(f"Requests can be sorted by {', '.join(SORTS)}, not by {self.by!r}.")
+
+    @property
+    def clause(self) -> str:
+        way = "DESC" if self.descending else "ASC"
+        return f"ORDER BY {self.by} {way}, request_id {way}"
+
+    @property
+    def behind(self) -> str:
+        """The condition for what comes behind ``{after}`` and ``{after_id}``."""
+        less = "<" if self.descending else ">"
+        value = _MOMENT if self.by == "timestamp" else "{after:Int64}"
+        # The first part is implied by the second and lets the engine use its key.
+        return (
+            f" AND {self.by} {less}= {value}"
+            f" AND ({self.by}, request_id) {less} ({value}, {{after_id:UUID}})"
+        )
+
+    def value_of(self, row: RequestRow) -> int:
+        value = getattr(row, self.by)
+        return micros(value) if isinstance(value, datetime) else int(value)
+
+
+def in_order(
     scope: Scope,
     chosen: TrafficFilter,
     limit: int,
-    before: tuple[datetime, UUID] | None,
+    order: Order,
+    after: tuple[int, UUID] | None,
     *,
     store: Store | None = None,
 ) -> list[RequestRow]:
-    """Up to ``limit`` requests, the newest first, from behind ``before`` on."""
+    """Up to ``limit`` requests from behind ``after`` (the order's value and the id) on."""
     where, parameters = conditions(scope, chosen)
-    if before is not None:
-        moment = "fromUnixTimestamp64Micro({before:Int64}, 'UTC')"
-        # The first part is implied by the second and lets the engine use its key.
-        where += f" AND timestamp <= {moment}"
-        where += f" AND (timestamp, request_id) < ({moment}, {{before_id:UUID}})"
-        parameters |= {"before": micros(before[0]), "before_id": before[1]}
-    sql = f"SELECT {_LIST} FROM requests WHERE {where} {_NEWEST_FIRST} LIMIT {{limit:UInt32}}"  # noqa: S608
+    if after is not None:
+        where += order.behind
+        parameters |= {"after": after[0], "after_id": after[1]}
+    sql = f"SELECT {_LIST} FROM requests WHERE {where} {order.clause} LIMIT {{limit:UInt32}}"  # noqa: S608
     rows = ask(scope, sql, {**parameters, "limit": limit}, store=store)
     return [RequestRow(*_plain(row)) for row in rows]
 

@@ -174,15 +174,31 @@ def test_filters_narrow(traffic: Store, chosen: dict[str, Any], expected: int) -
         assert analytics.search_requests(OWNER, by_id, store=traffic).rows == (rows[0],)
 
 
-def test_pages_hold_every_request_once(traffic: Store) -> None:
-    seen, cursor = [], None
+@pytest.mark.parametrize("by", analytics.SORTS)
+@pytest.mark.parametrize("descending", [True, False])
+def test_pages_hold_every_request_once_in_every_order(
+    traffic: Store, by: str, *, descending: bool
+) -> None:
+    seen, cursor, order = [], None, analytics.Order(by, descending=descending)
     while True:
-        page = analytics.search_requests(OWNER, HOUR, cursor, limit=1, store=traffic)
-        seen += [row.request_id for row in page.rows]
+        page = analytics.search_requests(OWNER, HOUR, cursor, order=order, limit=1, store=traffic)
+        seen += page.rows
         cursor = page.next_cursor
         if cursor is None:
             break
-    assert len(seen) == len(set(seen)) == 4
+    assert len(seen) == len({row.request_id for row in seen}) == 4
+    values = [getattr(row, by) for row in seen]
+    assert values == sorted(values, reverse=descending)
+
+
+def test_an_order_that_is_none_of_ours_is_said() -> None:
+    with pytest.raises(Invalid, match="can be sorted by timestamp, status"):
+        analytics.Order("path; DROP TABLE requests")
+
+
+def test_a_cursor_from_the_end_of_time_finds_the_last_page(traffic: Store) -> None:
+    late = f"{2**63 - 1:x}.{'f' * 32}"
+    assert len(analytics.search_requests(OWNER, HOUR, late, store=traffic).rows) in {0, 4}
 
 
 @pytest.mark.parametrize("cursor", ["x", "1", "zz.zz", "f" * 40 + "." + "0" * 32, "1.0"])
