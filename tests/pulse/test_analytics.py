@@ -179,7 +179,8 @@ def test_filters_narrow(traffic: Store, chosen: dict[str, Any], expected: int) -
 def test_pages_hold_every_request_once_in_every_order(
     traffic: Store, by: str, *, descending: bool
 ) -> None:
-    seen, cursor, order = [], None, analytics.Order(by, descending=descending)
+    seen: list[analytics.RequestRow] = []
+    cursor, order = None, analytics.Order(by, descending=descending)
     while True:
         page = analytics.search_requests(OWNER, HOUR, cursor, order=order, limit=1, store=traffic)
         seen += page.rows
