@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
+import structlog
 from django.test import TransactionTestCase
 
 from tests.services import plugin
 
 pytest_plugins = ["tests.factories.cast"]
+
+_PLATFORM_LOGS: Final = structlog.get_config()
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +29,13 @@ def _empty_instead_of_flush() -> None:
         plugin.empty_database()
 
     setattr(TransactionTestCase, "_fixture_teardown", teardown)  # noqa: B010  private to Django
+
+
+@pytest.fixture(autouse=True)
+def _logs_can_be_captured() -> None:
+    """Platform and agent configure logging for a process each; here they share one.
+
+    A logger that is cached at its first use would keep what was configured then, and
+    ``capture_logs`` of a later test would see nothing.
+    """
+    structlog.configure(**{**_PLATFORM_LOGS, "cache_logger_on_first_use": False})
