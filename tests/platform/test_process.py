@@ -14,7 +14,7 @@ FAMILY = """
 import os, sys, time
 worker = os.fork()
 if worker:
-    print(worker, flush=True)
+    os.write(1, b"%d\\n" % worker)
 time.sleep(60)
 """
 
@@ -22,7 +22,8 @@ time.sleep(60)
 def wait_for_worker(log: Path, known: set[int]) -> int:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        found = {int(line) for line in log.read_text().split()} - known if log.exists() else set()
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        found = {int(line) for line in lines if line.endswith("\n")} - known
         if found:
             return found.pop()
         time.sleep(0.02)
