@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -62,23 +63,12 @@ def main() -> None:
         platform.start()
         try:
             for result in measure(platform, folder):
-                sys.stdout.write(json.dumps(result._asdict()) + "\n")
+                sys.stdout.write(json.dumps(asdict(result)) + "\n")
         finally:
             platform.stop()
 
 
-class Figure(NamedTuple):
-    """The fields of ``Result``, as they cross the process boundary."""
-
-    name: str
-    value: float
-    unit: str
-    baseline: float | None
-    ratio: float | None
-    n: int
-
-
-def measure(platform: Platform, folder: Path) -> Iterator[Figure]:
+def measure(platform: Platform, folder: Path) -> Iterator[Result]:
     node = nodes.Node.create("bench", 9)
     certificate, key = write_certificate(folder, ["bench.example"], [node.address])
     slug, token = next(iter(platform.logins["registration_tokens"].items()))
@@ -95,9 +85,9 @@ def measure(platform: Platform, folder: Path) -> Iterator[Figure]:
     plain = median(cost.targets for cost in without)
     tapped = median(cost.targets for cost in with_agent)
     cpu = median(cost.agent for cost in with_agent)
-    yield Figure("agent_cpu", cpu, "µs/exchange", None, None, REPETITIONS)
-    yield Figure("target_cpu", tapped - plain, "µs/exchange", plain, tapped / plain, REPETITIONS)
-    yield Figure("dropped", float(missing), "exchanges", None, None, REPETITIONS)
+    yield Result("agent_cpu", cpu, "µs/exchange", None, None, REPETITIONS)
+    yield Result("target_cpu", tapped - plain, "µs/exchange", plain, tapped / plain, REPETITIONS)
+    yield Result("dropped", float(missing), "exchanges", None, None, REPETITIONS)
 
 
 def without_bodies(platform: Platform, slug: str) -> None:

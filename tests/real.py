@@ -14,4 +14,5 @@ def require_real(part: str, present: object, reason: str) -> None:
     message = f"{part} is not available: {reason}"
     if os.environ.get("QCLOUD_REQUIRE_REAL") == "1":
         pytest.fail(f"{message} (QCLOUD_REQUIRE_REAL=1 allows no skip)")
+    # The one skip there is: a machine may lack the part, and the summary (-ra) says which.
     pytest.skip(message)
