@@ -38,6 +38,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "qcloud.kernel",
     "audit",
+    "vaultsvc",
+    "notify",
     "identity",
     "fleet",
     "pulse",

@@ -30,6 +30,17 @@ class Denied(QCloudError):
         super().__init__(code, 403, reason, **data)
 
 
+class StepUpNeeded(Denied):
+    """The person must prove once more who it is; the door asks and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This needs a fresh proof that it is you: confirm with your second factor,"
+            " or with your password where none is set up.",
+            code="kernel.step_up",
+        )
+
+
 class NotFound(QCloudError):
     """It does not exist, or not for this actor: the answer is the same."""
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal, Self
 from uuid import UUID
 
-from qcloud.kernel.errors import Denied
+from qcloud.kernel.clock import now
+from qcloud.kernel.errors import Denied, StepUpNeeded
 from qcloud.kernel.scope import Scope, Tier
 
 
 class Permission(StrEnum):
     """``room:resource:action``, sorted."""
 
+    AUDIT_ACCESS_READ = "audit:access:read"
     AUDIT_LOG_READ = "audit:log:read"
     BILLING_BOOK_READ = "billing:book:read"
     BILLING_BOOK_WRITE = "billing:book:write"
@@ -28,19 +31,44 @@ class Permission(StrEnum):
     FLEET_ENVIRONMENT_WRITE = "fleet:environment:write"
     FLEET_TOKEN_CREATE = "fleet:token:create"  # noqa: S105  the name of a right
     FLEET_TOKEN_READ = "fleet:token:read"  # noqa: S105
+    FLEET_TOKEN_REVEAL = "fleet:token:reveal"  # noqa: S105
     FLEET_TOKEN_REVOKE = "fleet:token:revoke"  # noqa: S105
+    IDENTITY_ACCOUNT_CLOSE = "identity:account:close"
     IDENTITY_ACCOUNT_CREATE = "identity:account:create"
     IDENTITY_ACCOUNT_READ = "identity:account:read"
     IDENTITY_ACCOUNT_SUSPEND = "identity:account:suspend"
+    IDENTITY_ACCOUNT_WRITE = "identity:account:write"
+    IDENTITY_BRANDING_WRITE = "identity:branding:write"
+    IDENTITY_DELEGATION_GRANT = "identity:delegation:grant"
+    IDENTITY_DELEGATION_READ = "identity:delegation:read"
+    IDENTITY_DELEGATION_START = "identity:delegation:start"
+    IDENTITY_MFA_READ = "identity:mfa:read"
+    IDENTITY_MFA_WRITE = "identity:mfa:write"
+    IDENTITY_ROLE_READ = "identity:role:read"
+    IDENTITY_ROLE_WRITE = "identity:role:write"
     IDENTITY_STAFF_READ = "identity:staff:read"
     IDENTITY_STAFF_WRITE = "identity:staff:write"
+    NOTIFY_DELIVERY_READ = "notify:delivery:read"
+    PULSE_ALERT_READ = "pulse:alert:read"
+    PULSE_ALERT_WRITE = "pulse:alert:write"
+    PULSE_EXPORT_CREATE = "pulse:export:create"
+    PULSE_ISSUE_READ = "pulse:issue:read"
+    PULSE_ISSUE_WRITE = "pulse:issue:write"
     PULSE_OBJECT_READ = "pulse:object:read"
     PULSE_OVERVIEW_READ = "pulse:overview:read"
     PULSE_REQUEST_READ = "pulse:request:read"
+    PULSE_RETENTION_READ = "pulse:retention:read"
+    PULSE_RETENTION_WRITE = "pulse:retention:write"
     PULSE_TRAFFIC_READ = "pulse:traffic:read"
     PULSE_USAGE_READ = "pulse:usage:read"
     PULSE_VENDOR_READ = "pulse:vendor:read"
+    PULSE_VENDOR_WRITE = "pulse:vendor:write"
     QCLOUD_PLATFORM_READ = "qcloud:platform:read"
+    QCLOUD_SETTINGS_READ = "qcloud:settings:read"
+    QCLOUD_SETTINGS_WRITE = "qcloud:settings:write"
+    VAULTSVC_KEY_READ = "vaultsvc:key:read"
+    VAULTSVC_KEY_ROTATE = "vaultsvc:key:rotate"
+    VAULTSVC_KEY_SHRED = "vaultsvc:key:shred"
 
 
 class RoleName(StrEnum):
@@ -64,12 +92,22 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
         P.BILLING_MARGIN_READ,
         P.BILLING_RUN_APPROVE,
         P.BILLING_RUN_START,
+        P.IDENTITY_ACCOUNT_CLOSE,
         P.IDENTITY_ACCOUNT_CREATE,
         P.IDENTITY_ACCOUNT_SUSPEND,
+        P.IDENTITY_BRANDING_WRITE,
+        P.IDENTITY_DELEGATION_START,
+        P.IDENTITY_MFA_WRITE,
         P.QCLOUD_PLATFORM_READ,
+        P.QCLOUD_SETTINGS_READ,
+        P.QCLOUD_SETTINGS_WRITE,
+        P.VAULTSVC_KEY_READ,
+        P.VAULTSVC_KEY_ROTATE,
+        P.VAULTSVC_KEY_SHRED,
     },
     Tier.RESELLER: frozenset(
         {
+            P.AUDIT_ACCESS_READ,
             P.AUDIT_LOG_READ,
             P.BILLING_BOOK_READ,
             P.BILLING_BOOK_WRITE,
@@ -78,16 +116,27 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
             P.BILLING_RUN_APPROVE,
             P.BILLING_RUN_START,
             P.BILLING_USAGE_READ,
+            P.IDENTITY_ACCOUNT_CLOSE,
             P.IDENTITY_ACCOUNT_CREATE,
             P.IDENTITY_ACCOUNT_READ,
             P.IDENTITY_ACCOUNT_SUSPEND,
+            P.IDENTITY_ACCOUNT_WRITE,
+            P.IDENTITY_BRANDING_WRITE,
+            P.IDENTITY_DELEGATION_GRANT,
+            P.IDENTITY_DELEGATION_READ,
+            P.IDENTITY_DELEGATION_START,
+            P.IDENTITY_MFA_READ,
+            P.IDENTITY_ROLE_READ,
+            P.IDENTITY_ROLE_WRITE,
             P.IDENTITY_STAFF_READ,
             P.IDENTITY_STAFF_WRITE,
+            P.NOTIFY_DELIVERY_READ,
             P.PULSE_USAGE_READ,
         }
     ),
     Tier.CLOUD: frozenset(
         {
+            P.AUDIT_ACCESS_READ,
             P.AUDIT_LOG_READ,
             P.BILLING_BOOK_READ,
             P.BILLING_BOOK_WRITE,
@@ -96,13 +145,28 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
             P.BILLING_RUN_APPROVE,
             P.BILLING_RUN_START,
             P.BILLING_USAGE_READ,
+            P.IDENTITY_ACCOUNT_CLOSE,
             P.IDENTITY_ACCOUNT_CREATE,
             P.IDENTITY_ACCOUNT_READ,
             P.IDENTITY_ACCOUNT_SUSPEND,
+            P.IDENTITY_ACCOUNT_WRITE,
+            P.IDENTITY_BRANDING_WRITE,
+            P.IDENTITY_DELEGATION_READ,
+            P.IDENTITY_DELEGATION_START,
+            P.IDENTITY_MFA_READ,
+            P.IDENTITY_MFA_WRITE,
+            P.IDENTITY_ROLE_READ,
+            P.IDENTITY_ROLE_WRITE,
             P.IDENTITY_STAFF_READ,
             P.IDENTITY_STAFF_WRITE,
+            P.NOTIFY_DELIVERY_READ,
             P.PULSE_USAGE_READ,
             P.QCLOUD_PLATFORM_READ,
+            P.QCLOUD_SETTINGS_READ,
+            P.QCLOUD_SETTINGS_WRITE,
+            P.VAULTSVC_KEY_READ,
+            P.VAULTSVC_KEY_ROTATE,
+            P.VAULTSVC_KEY_SHRED,
         }
     ),
 }
@@ -110,22 +174,52 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
 
 _READS: Final = frozenset(p for p in P if p.endswith(":read"))
 _MONEY: Final = frozenset(p for p in P if p.startswith("billing:")) | {P.PULSE_USAGE_READ}
-_OWNERS_ALONE: Final = frozenset({P.IDENTITY_STAFF_WRITE, P.IDENTITY_ACCOUNT_SUSPEND})
+_OWNERS_ALONE: Final = frozenset(
+    {
+        P.IDENTITY_ACCOUNT_CLOSE,
+        P.IDENTITY_ACCOUNT_SUSPEND,
+        P.IDENTITY_DELEGATION_GRANT,
+        P.IDENTITY_ROLE_WRITE,
+        P.IDENTITY_STAFF_WRITE,
+        P.VAULTSVC_KEY_SHRED,
+    }
+)
 _PAYLOADS: Final = frozenset({P.PULSE_OBJECT_READ})
+_JOURNALS: Final = frozenset({P.AUDIT_LOG_READ, P.AUDIT_ACCESS_READ})
 
 _ROLE_PERMISSIONS: Final[dict[RoleName, frozenset[Permission]]] = {
     RoleName.OWNER: frozenset(P),
     RoleName.ADMIN: frozenset(P) - _OWNERS_ALONE,
-    RoleName.EDITOR: (_READS - _MONEY - {P.AUDIT_LOG_READ}) | {P.FLEET_ENVIRONMENT_WRITE},
-    RoleName.VIEWER: _READS - _MONEY - _PAYLOADS - {P.AUDIT_LOG_READ, P.FLEET_TOKEN_READ},
+    RoleName.EDITOR: (_READS - _MONEY - _JOURNALS)
+    | {
+        P.FLEET_ENVIRONMENT_WRITE,
+        P.PULSE_ALERT_WRITE,
+        P.PULSE_EXPORT_CREATE,
+        P.PULSE_ISSUE_WRITE,
+        P.PULSE_VENDOR_WRITE,
+    },
+    RoleName.VIEWER: _READS - _MONEY - _PAYLOADS - _JOURNALS - {P.FLEET_TOKEN_READ},
     RoleName.BILLING: _MONEY | {P.IDENTITY_ACCOUNT_READ},
-    RoleName.SUPPORT: _READS - _MONEY - _PAYLOADS - {P.FLEET_TOKEN_READ},
+    RoleName.SUPPORT: (_READS - _MONEY - _PAYLOADS - {P.FLEET_TOKEN_READ})
+    | {P.IDENTITY_DELEGATION_START},
 }
 
 ROLES: Final[dict[Tier, dict[RoleName, frozenset[Permission]]]] = {
     tier: {role: ceiling & granted for role, granted in _ROLE_PERMISSIONS.items()}
     for tier, ceiling in TIER_PERMISSIONS.items()
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """“View as”: somebody of an account above works in this one, for a reason and a time."""
+
+    id: UUID
+    home: Scope
+    """The account that the person works for."""
+    reason: str
+    ticket: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +240,12 @@ class Actor:
     """The account is suspended: reading goes on, writing is refused."""
     closing: bool = False
     """The account is on its way out: written to as little as a suspended one."""
+    environments: frozenset[UUID] | None = None
+    """The environments that the role is limited to; ``None``: all there are."""
+    delegation: Delegation | None = None
+    """Set when the person looks on as a guest; each audit row names both accounts."""
+    proved_at: datetime | None = None
+    """When the person last proved who it is, for actions that ask for it again."""
 
     @classmethod
     def system(cls, label: str, scope: Scope | None = None) -> Self:
@@ -184,6 +284,22 @@ def require(actor: Actor, permission: Permission) -> None:
             code="kernel.account_suspended",
             permission=permission.value,
         )
+
+
+FRESH: Final = timedelta(minutes=5)
+"""How long a proof of identity carries sensitive actions."""
+
+
+def require_fresh(actor: Actor) -> None:
+    """Raises ``StepUpNeeded`` unless the person proved who it is a short while ago.
+
+    For sensitive actions (a secret shown again, a policy weakened, an account closed), after
+    ``require``. The system itself has nothing to prove.
+    """
+    if actor.kind == "system":
+        return
+    if actor.proved_at is None or now() - actor.proved_at > FRESH:
+        raise StepUpNeeded
 
 
 def missing(actor: Actor, wanted: Iterable[Permission]) -> frozenset[Permission]:

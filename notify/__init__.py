@@ -1,0 +1,1 @@
+"""Mail and webhooks, their templates and the log of what was delivered."""

@@ -1,0 +1,1 @@
+"""Keys and secrets: seals every credential that the platform keeps."""
