@@ -2,7 +2,8 @@
 
 ``pulse.unauthorized`` 401 · ``pulse.bad_request`` 400 · ``pulse.too_large`` 413 ·
 ``pulse.unsupported_encoding`` 415 · ``pulse.malformed_line``, ``pulse.malformed_batch`` 422 ·
-``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable`` 503
+``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable``,
+``pulse.erasure_waits`` 503
 """
 
 from __future__ import annotations
@@ -80,4 +81,14 @@ class StoreUnavailable(QCloudError):
             503,
             f"the event store at {where} does not answer. Start it (qcloud eventstore) or check"
             " QCLOUD_EVENTSTORE_HOST and QCLOUD_EVENTSTORE_PORT",
+        )
+
+
+class ErasureWaits(QCloudError):
+    def __init__(self, loads: int) -> None:
+        super().__init__(
+            "pulse.erasure_waits",
+            503,
+            f"{loads} loads that began before the erasure are not in the event store yet: the"
+            " loader or the event store is behind or stopped. Start them and erase again",
         )

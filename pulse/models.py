@@ -111,3 +111,13 @@ class UsageHour(SubtreeModel):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.hour.isoformat()}: {self.requests}"
+
+
+class ErasedAccount(InternalModel):
+    """An account whose events were erased. What the spool still holds of it is left out."""
+
+    account_id = models.UUIDField(unique=True)
+    erased_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.account_id} erased {self.erased_at.isoformat()}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import structlog
 from django.db.models import QuerySet
@@ -21,7 +22,7 @@ from django.db.models import QuerySet
 from pulse.loader.block import Hour, block_of, hours_of
 from pulse.loader.ledger import claim
 from pulse.loader.segments import Contents, read_segments
-from pulse.models import Load, LoadState, TouchedHour
+from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.frames import Frame
 from pulse.store.client import Store
@@ -115,8 +116,11 @@ class Loader:
     def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Frame]]:
         with unscoped("loader: the ledger of all agents"):
             verdicts = claim(frame.header for _, frame in contents.frames)
+            erased = _erased(contents)
             counted = [
-                pair for pair, counts in zip(contents.frames, verdicts, strict=True) if counts
+                pair
+                for pair, counts in zip(contents.frames, verdicts, strict=True)
+                if counts and pair[1].header.account_id not in erased
             ]
             load = Load.objects.create(
                 id=new_id(),
@@ -124,7 +128,7 @@ class Loader:
                 segments=[path.name for path in paths],
                 frames=[[name, frame.offset] for name, frame in counted],
                 rows=sum(frame.header.rows for _, frame in counted),
-                duplicates=len(verdicts) - len(counted),
+                duplicates=verdicts.count(False),
                 damaged=contents.damaged,
             )
         return load, [frame for _, frame in counted]
@@ -204,6 +208,13 @@ class Loader:
     def _loads(self, state: LoadState) -> QuerySet[Load]:
         loads: QuerySet[Load] = Load.objects.filter(spool_id=self._spool_id, state=state)
         return loads
+
+
+def _erased(contents: Contents) -> set[UUID]:
+    """Accounts of these frames whose events nobody may keep. In the claim's transaction."""
+    accounts = {frame.header.account_id for _, frame in contents.frames}
+    found = ErasedAccount.objects.filter(account_id__in=accounts)
+    return set(found.values_list("account_id", flat=True))
 
 
 def _touched(hour: Hour) -> TouchedHour:
