@@ -163,12 +163,12 @@ LOGIN_URL = "/sign-in"
 AUTHENTICATION_BACKENDS = ["identity.backends.EmailBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "identity.passwords.LongEnough"},
+    {"NAME": "identity.passwords.NotCommon"},
     {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 12},
+        "NAME": "identity.passwords.NotPersonal",
+        "OPTIONS": {"user_attributes": ("email", "name")},
     },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 
 # --- Static files: built by the front end, served by the web process itself.

@@ -8,6 +8,7 @@ import pytest
 import structlog
 from django.test import TransactionTestCase
 
+from qcloud.kernel import settings
 from tests.services import plugin
 
 pytest_plugins = ["tests.factories.cast"]
@@ -29,6 +30,12 @@ def _empty_instead_of_flush() -> None:
         plugin.empty_database()
 
     setattr(TransactionTestCase, "_fixture_teardown", teardown)  # noqa: B010  private to Django
+
+
+@pytest.fixture(autouse=True)
+def _settings_are_read_afresh() -> None:
+    """What one test stored is gone from the database, and must be from the process as well."""
+    settings.forget()
 
 
 @pytest.fixture(autouse=True)

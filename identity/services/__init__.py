@@ -6,6 +6,7 @@ from identity.services.accounts import (
     account_suspend,
     platform_create,
 )
+from identity.services.settings import setting_reset, settings_set
 from identity.services.signin import SIGN_IN, SIGN_OUT, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
 
@@ -16,6 +17,8 @@ __all__ = [
     "account_resume",
     "account_suspend",
     "platform_create",
+    "setting_reset",
+    "settings_set",
     "sign_in",
     "sign_out",
     "staff_create",

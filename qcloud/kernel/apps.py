@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class KernelConfig(AppConfig):
@@ -14,3 +15,6 @@ class KernelConfig(AppConfig):
         # Tasks that rooms declare as shared belong to our Celery application in every
         # process that uses Django; otherwise they would look for a broker of their own.
         import_module("qcloud.celery")
+        # Every process knows every setting, and refuses to start on a variable it cannot use.
+        autodiscover_modules("policies")
+        import_module("qcloud.kernel.settings").check_environment()

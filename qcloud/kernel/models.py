@@ -165,3 +165,24 @@ class OutboxCursor(InternalModel):
         cls.objects.get_or_create(consumer=consumer)
         cursor: Self = cls.objects.select_for_update().get(consumer=consumer)
         return cursor
+
+
+class SettingRow(InternalModel):
+    """A setting that a cloud administrator gave another value than the default.
+
+    ``qcloud.kernel.settings`` reads and writes it.
+    """
+
+    key = models.CharField(max_length=100, unique=True)
+    text = models.TextField(blank=True)
+    sealed = models.BinaryField(default=b"")
+    """Of a secret, in place of ``text``."""
+    set_by = models.CharField(max_length=254)
+    set_by_id = models.UUIDField(null=True)
+    set_at = models.DateTimeField()
+
+    class Meta(InternalModel.Meta):
+        db_table = "kernel_setting"
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,172 @@
+"""The settings of this room: sessions, passwords, second factors, limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from qcloud.kernel.scope import Tier
+from qcloud.kernel.settings import Candidate, Group, Setting, duration, flag, integer, limit, text
+
+_MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+_PORTAL_OF: Final = {
+    Tier.CLOUD: "Cloud administration",
+    Tier.RESELLER: "Reseller portals",
+    Tier.CUSTOMER: "Customer portals",
+}
+
+
+def _idle_within_absolute(candidate: Candidate) -> dict[str, str]:
+    return {
+        SESSION_IDLE[tier].key: "Longer than the session may last at all: it would never count."
+        for tier in Tier
+        if candidate(SESSION_IDLE[tier]) > candidate(SESSION_ABSOLUTE[tier])
+    }
+
+
+SESSIONS: Final = Group(
+    "sessions",
+    "Sessions",
+    "How long somebody who signed in stays signed in. Open sessions follow at their next request.",
+    10,
+    _idle_within_absolute,
+)
+SESSION_IDLE: Final[dict[Tier, Setting[timedelta]]] = {
+    tier: duration(
+        f"identity.session.idle_{tier}",
+        f"{_PORTAL_OF[tier]}: idle for at most",
+        about="Without a request for this long, a session ends.",
+        group=SESSIONS,
+        default=15 * _MINUTE if tier is Tier.CLOUD else _HOUR,
+        low=_MINUTE,
+        high=30 * _DAY,
+        sensitive=True,
+    )
+    for tier in Tier
+}
+SESSION_ABSOLUTE: Final[dict[Tier, Setting[timedelta]]] = {
+    tier: duration(
+        f"identity.session.absolute_{tier}",
+        f"{_PORTAL_OF[tier]}: at most in all",
+        about="After this long, a session ends however busy it is.",
+        group=SESSIONS,
+        default=12 * _HOUR if tier is Tier.CLOUD else 24 * _HOUR,
+        low=5 * _MINUTE,
+        high=90 * _DAY,
+        sensitive=True,
+    )
+    for tier in Tier
+}
+
+PASSWORDS: Final = Group(
+    "passwords",
+    "Passwords",
+    "What a new password must be like. Passwords that people have already stay as they are.",
+    20,
+)
+PASSWORD_LENGTH: Final = integer(
+    "identity.password.length",
+    "Shortest password",
+    about="Length protects more than mixed characters do.",
+    group=PASSWORDS,
+    default=12,
+    low=8,
+    high=128,
+    unit="characters",
+    sensitive=True,
+)
+PASSWORD_COMMON: Final = flag(
+    "identity.password.refuse_common",
+    "Refuse common passwords",
+    about="The twenty thousand that are tried first.",
+    group=PASSWORDS,
+    default=True,
+    sensitive=True,
+)
+PASSWORD_PERSONAL: Final = flag(
+    "identity.password.refuse_personal",
+    "Refuse the person's own name and address",
+    about="A password that resembles either.",
+    group=PASSWORDS,
+    default=True,
+    sensitive=True,
+)
+
+MFA: Final = Group(
+    "mfa",
+    "Second factors",
+    "How second factors are set up. Who needs one is decided by the policies under Security.",
+    30,
+)
+MFA_ISSUER: Final = text(
+    "identity.mfa.issuer",
+    "Name in authenticator apps",
+    about="Stands above the six digits on people's telephones.",
+    group=MFA,
+    default="QCloud",
+    most=40,
+)
+MFA_RECOVERY_CODES: Final = integer(
+    "identity.mfa.recovery_codes",
+    "Recovery codes",
+    about="How many single-use codes a person gets for the day the telephone is gone.",
+    group=MFA,
+    default=10,
+    low=4,
+    high=20,
+    unit="codes",
+)
+
+LIMITS: Final = Group(
+    "limits",
+    "Limits",
+    "What an account may have where those above it set no quota. Empty is no limit.",
+    60,
+)
+LIMIT_ACCOUNTS: Final = limit(
+    "identity.limit.accounts",
+    "Customers of a reseller",
+    about="Accounts below one reseller.",
+    group=LIMITS,
+    default=None,
+    high=1_000_000,
+    unit="accounts",
+)
+LIMIT_ENVIRONMENTS: Final = limit(
+    "identity.limit.environments",
+    "Environments",
+    about="Of one account; a reseller's customers share the reseller's.",
+    group=LIMITS,
+    default=None,
+    high=1_000_000,
+    unit="environments",
+)
+LIMIT_AGENTS: Final = limit(
+    "identity.limit.agents",
+    "Agents",
+    about="Of one account; a reseller's customers share the reseller's.",
+    group=LIMITS,
+    default=None,
+    high=10_000_000,
+    unit="agents",
+)
+LIMIT_STAFF: Final = limit(
+    "identity.limit.staff",
+    "Staff",
+    about="People of one account; a reseller's customers share the reseller's.",
+    group=LIMITS,
+    default=None,
+    high=10_000_000,
+    unit="people",
+)
+LIMIT_EVENTS: Final = limit(
+    "identity.limit.events",
+    "Events a day",
+    about="Of one account, by UTC days; a reseller's customers share the reseller's.",
+    group=LIMITS,
+    default=None,
+    high=1_000_000_000_000,
+    unit="events",
+)

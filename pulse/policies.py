@@ -1,0 +1,22 @@
+"""The settings of this room: how long events are kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from audit.policies import RETENTION
+from qcloud.kernel.settings import duration
+
+_DAY: Final = timedelta(days=1)
+
+EVENTS_KEPT: Final = duration(
+    "pulse.retention.events",
+    "Events",
+    about="Where an account sets no period of its own. Usage that was billed stays countable.",
+    group=RETENTION,
+    default=90 * _DAY,
+    low=7 * _DAY,
+    high=3_660 * _DAY,
+    sensitive=True,
+)
