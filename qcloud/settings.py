@@ -144,6 +144,15 @@ SPOOL_PATH = env.path("QCLOUD_SPOOL_PATH", BASE_DIR / ".data" / "spool")
 INGEST_PUBLIC_URL = env.text("QCLOUD_INGEST_PUBLIC_URL", "http://127.0.0.1:8601")
 OBJECTS_PATH = env.path("QCLOUD_OBJECTS_PATH", BASE_DIR / ".data" / "objects")
 
+# --- Keys: who wraps them, and how long a process believes what it knows of them.
+KEY_BACKEND = env.text("QCLOUD_KEY_BACKEND", "vault" if PRODUCTION else "keyring")
+if KEY_BACKEND not in {"keyring", "vault"}:
+    raise SettingError("QCLOUD_KEY_BACKEND must be keyring or vault")
+KEYRING_PATH = env.path("QCLOUD_KEYRING_PATH", BASE_DIR / ".data" / "keys" / "keyring")
+KEYRING_SECRET = env.secret("QCLOUD_KEYRING_SECRET", "") or None
+KEYRING_REASON = env.text("QCLOUD_KEYRING_IN_PRODUCTION", "")
+KEY_CACHE_SECONDS = env.integer("QCLOUD_KEY_CACHE_SECONDS", 60, low=1, high=600)
+
 # --- Sessions and cookies.
 SESSION_ENGINE = "identity.sessions"
 SESSION_COOKIE_AGE = 24 * 3600
@@ -221,6 +230,11 @@ def _refuse_unsafe_production() -> None:
         unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")
     if not INGEST_PUBLIC_URL.startswith("https://"):
         unsafe.append("QCLOUD_INGEST_PUBLIC_URL must begin with https://: agents send tokens")
+    if KEY_BACKEND == "keyring" and len(KEYRING_REASON.strip()) < 10:
+        unsafe.append(
+            "QCLOUD_KEY_BACKEND must be vault: a keyring file lies on the machine that it protects."
+            " To use one all the same, write the reason into QCLOUD_KEYRING_IN_PRODUCTION"
+        )
     if unsafe:
         raise SettingError("unsafe production settings:\n  " + "\n  ".join(unsafe))
 

@@ -10,6 +10,7 @@ from django.test import TransactionTestCase
 
 from qcloud.kernel import settings
 from tests.services import plugin
+from vaultsvc.keys import held
 
 pytest_plugins = ["tests.factories.cast"]
 
@@ -36,6 +37,12 @@ def _empty_instead_of_flush() -> None:
 def _settings_are_read_afresh() -> None:
     """What one test stored is gone from the database, and must be from the process as well."""
     settings.forget()
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_read_afresh() -> None:
+    """The test before may have emptied the table that a process's data keys stand in."""
+    held.forget()
 
 
 @pytest.fixture(autouse=True)

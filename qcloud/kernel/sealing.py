@@ -10,8 +10,46 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
+from qcloud.kernel.errors import QCloudError
+
 PLATFORM: Final = UUID(int=0)
 """The key owner of what belongs to no single account: a person's second factor, settings."""
+
+
+class SealBroken(QCloudError):
+    """``kernel.seal_broken``, 500: a sealed value was changed, cut or moved. It stays shut."""
+
+    def __init__(self, table: str, column: str, row: str) -> None:
+        super().__init__(
+            "kernel.seal_broken",
+            500,
+            f"A sealed value cannot be opened: {table}.{column} of row {row} was changed, cut or"
+            " moved there from elsewhere. The journal has the attempt; restore the row from a"
+            " backup or enter the value again.",
+            table=table,
+            column=column,
+            row=row,
+        )
+
+
+class KeyShredded(QCloudError):
+    """``kernel.key_shredded``, 410: the owner's keys were destroyed; nothing brings it back."""
+
+    def __init__(self, owner: UUID) -> None:
+        super().__init__(
+            "kernel.key_shredded",
+            410,
+            "The keys of this account were destroyed for good; what they sealed cannot be read"
+            " again, and nothing new can be sealed for it.",
+            owner=str(owner),
+        )
+
+
+class SealerUnavailable(QCloudError):
+    """``kernel.sealer_unavailable``, 503: keys cannot be reached now; ``message`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("kernel.sealer_unavailable", 503, f"The keys cannot be reached: {reason}")
 
 
 @dataclass(frozen=True, slots=True)

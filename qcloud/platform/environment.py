@@ -77,6 +77,8 @@ def environment(folder: DataFolder, ports: Ports) -> dict[str, str]:
         "QCLOUD_EVENTSTORE_PATH": str(folder.eventstore),
         "QCLOUD_SPOOL_PATH": str(folder.spool),
         "QCLOUD_OBJECTS_PATH": str(folder.objects),
+        "QCLOUD_KEY_BACKEND": "keyring",
+        "QCLOUD_KEYRING_PATH": str(folder.keyring),
         "QCLOUD_INGEST_PUBLIC_URL": f"http://127.0.0.1:{ports.ingest}",
         "QCLOUD_WEB_PORT": str(ports.web),
         "QCLOUD_INGEST_PORT": str(ports.ingest),

@@ -76,6 +76,11 @@ class DataFolder:
         return self.root / "agents"
 
     @property
+    def keyring(self) -> Path:
+        """The embedded keeper's file; its folder is made with it."""
+        return self.root / "keys" / "keyring"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

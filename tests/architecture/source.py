@@ -9,7 +9,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ROOMS: Final = (
-    "qcloud", "wire", "audit", "identity", "fleet", "pulse", "billing", "portal", "agent",
+    "qcloud", "wire", "audit", "vaultsvc", "notify", "identity", "fleet", "pulse", "billing",
+    "portal", "agent",
 )  # fmt: skip
 
 

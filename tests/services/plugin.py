@@ -65,6 +65,7 @@ def _start_servers() -> None:
             "QCLOUD_TEST_REDIS_URL": cache.url,
             "QCLOUD_EVENTSTORE_PASSWORD": secrets.token_urlsafe(18),
             "QCLOUD_OBJECTS_PATH": str(folder / "objects"),
+            "QCLOUD_KEYRING_PATH": str(folder / "keys" / "keyring"),
             "QCLOUD_SPOOL_PATH": str(folder / "spool"),
             "QCLOUD_EVENTSTORE_PATH": str(folder / "eventstore"),
         }

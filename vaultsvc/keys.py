@@ -1,0 +1,186 @@
+"""Data keys: rows wrapped in the database, plaintext in memory for a bounded time.
+
+**The bound**: what this process knows of a key it believes for ``KEY_CACHE_SECONDS`` (60 by
+default), then it reads the row again and asks the keeper again. So after a rotation another
+process may seal under the key before for that long, and after shredding it may open a value
+for that long; not longer. A keeper that is down is noticed within the same time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, connection
+
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.scope import unscoped
+from qcloud.kernel.sealing import KeyShredded, SealerUnavailable
+from vaultsvc.apart import apart
+from vaultsvc.backends import backend
+from vaultsvc.backends.base import NewDataKey
+from vaultsvc.envelope import Broken, Key
+from vaultsvc.models import DataKey, Purpose, ShreddedOwner, State
+
+MAX_HELD: Final = 4_096
+"""Keys in memory at once; the one read longest ago goes first."""
+_STRIPES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    owner: UUID
+    key: Key
+    until: float
+    """On the monotonic clock."""
+
+
+class DataKeys:
+    """The data keys of this process. Safe for threads; one at a time asks for one owner."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple[UUID, str], _Held] = OrderedDict()
+        self._guard = threading.Lock()
+        self._asking = tuple(threading.Lock() for _ in range(_STRIPES))
+
+    def active(self, owner: UUID, purpose: str) -> Key:
+        """The key that seals (or indexes) for ``owner`` now, made at first use.
+
+        Raises ``KeyShredded``, ``SealerUnavailable``.
+        """
+        held = self._look((owner, purpose))
+        if held is None:
+            with self._asking[owner.int % _STRIPES]:
+                held = self._look((owner, purpose)) or self._hold_active(owner, purpose)
+        return held.key
+
+    def by_id(self, key_id: UUID, owner: UUID) -> Key:
+        """The owner's key of that id, active or superseded.
+
+        Raises ``Broken`` when there is none, ``KeyShredded``, ``SealerUnavailable``.
+        """
+        held = self._look((key_id, ""))
+        if held is None:
+            with self._asking[owner.int % _STRIPES]:
+                held = self._look((key_id, "")) or self._hold_by_id(key_id, owner)
+        if held.owner != owner:
+            raise Broken
+        return held.key
+
+    def forget(self, owner: UUID | None = None) -> None:
+        """Drop what memory holds of ``owner``, of everybody by default."""
+        with self._guard:
+            gone = [n for n, held in self._held.items() if owner in {None, held.owner}]
+            for name in gone:
+                del self._held[name]
+
+    def _look(self, name: tuple[UUID, str]) -> _Held | None:
+        held = self._held.get(name)
+        if held is None or held.until < time.monotonic():
+            return None
+        return held
+
+    def _hold(self, name: tuple[UUID, str], owner: UUID, key: Key) -> _Held:
+        held = _Held(owner, key, time.monotonic() + settings.KEY_CACHE_SECONDS)
+        with self._guard:
+            self._held[name] = held
+            self._held.move_to_end(name)
+            while len(self._held) > MAX_HELD:
+                self._held.popitem(last=False)
+        return held
+
+    def _hold_active(self, owner: UUID, purpose: str) -> _Held:
+        row = _active_row(owner, purpose)
+        if row is None:
+            row, fresh = make(owner, purpose)
+            key = Key(row.id, fresh) if fresh else _opened(row)
+        else:
+            key = _opened(row)
+        if purpose == Purpose.SEAL:
+            self._hold((row.id, ""), owner, key)
+        return self._hold((owner, purpose), owner, key)
+
+    def _hold_by_id(self, key_id: UUID, owner: UUID) -> _Held:
+        with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+            row = DataKey.objects.filter(id=key_id).first()
+        if row is None:
+            refuse_shredded(owner)
+            raise Broken
+        if row.owner != owner:
+            raise Broken
+        return self._hold((key_id, ""), owner, _opened(row))
+
+
+held: Final = DataKeys()
+
+
+def make(owner: UUID, purpose: str) -> tuple[DataKey, bytes | None]:
+    """The owner's active row, committed, and its key in the clear if this call made it.
+
+    Two processes may be at it: the database lets one row be active, the other's is dropped.
+    """
+    refuse_shredded(owner)
+    fresh = backend().new_data_key(owner)
+    return apart(lambda: _insert(owner, purpose, fresh))
+
+
+def row_of(owner: UUID, purpose: str, fresh: NewDataKey) -> DataKey:
+    return DataKey(
+        id=new_id(),
+        owner=owner,
+        purpose=purpose,
+        wrapped=fresh.wrapped.blob,
+        key_version=fresh.wrapped.version,
+    )
+
+
+def _insert(owner: UUID, purpose: str, fresh: NewDataKey) -> tuple[DataKey, bytes | None]:
+    row = row_of(owner, purpose, fresh)
+    try:
+        with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+            lock_owner(owner)
+            refuse_shredded(owner)
+            row.save(force_insert=True)
+    except IntegrityError:
+        with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+            row = DataKey.objects.get(owner=owner, purpose=purpose, state=State.ACTIVE)
+        return row, None
+    return row, fresh.plaintext
+
+
+def lock_owner(owner: UUID) -> None:
+    """Until the transaction ends: a key is made for an owner, or the owner is shredded."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"keys {owner}"])
+
+
+def _active_row(owner: UUID, purpose: str) -> DataKey | None:
+    with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+        row: DataKey | None = DataKey.objects.filter(
+            owner=owner, purpose=purpose, state=State.ACTIVE
+        ).first()
+    return row
+
+
+def refuse_shredded(owner: UUID) -> None:
+    """Raises ``KeyShredded``."""
+    with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+        if ShreddedOwner.objects.filter(owner=owner).exists():
+            raise KeyShredded(owner)
+
+
+def _opened(row: DataKey) -> Key:
+    if row.state == State.DESTROYED:
+        raise KeyShredded(row.owner)
+    try:
+        return Key(row.id, backend().unwrap(row.owner, bytes(row.wrapped)))
+    except ValueError as error:
+        raise SealerUnavailable(
+            f"data key {row.id} of owner {row.owner} does not open: {error}. Database and key"
+            " store are not of one backup, or the row was changed."
+        ) from error
