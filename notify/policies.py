@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from qcloud.kernel.settings import Candidate, Group, choice, email, host, integer, secret, text
+from qcloud.kernel.settings import (
+    Candidate,
+    Group,
+    choice,
+    email,
+    host,
+    integer,
+    networks,
+    secret,
+    text,
+)
 
 
 def _usable(candidate: Candidate) -> dict[str, str]:
@@ -21,12 +31,13 @@ def _usable(candidate: Candidate) -> dict[str, str]:
 MAIL: Final = Group(
     "mail",
     "Mail",
-    "The server that invitations, notices and invoices leave by. Without one no mail is sent.",
+    "The server that invitations, notices and invoices leave by. Without one each mail is"
+    " written as a file into the platform's data folder, for its operator alone.",
     40,
     _usable,
 )
 MAIL_HOST: Final = host(
-    "notify.mail.host", "Server", about="Name or address. Empty: no mail.", group=MAIL
+    "notify.mail.host", "Server", about="Name or address. Empty: files.", group=MAIL
 )
 MAIL_PORT: Final = integer(
     "notify.mail.port",
@@ -70,4 +81,29 @@ MAIL_SENDER_NAME: Final = text(
     group=MAIL,
     default="QCloud",
     most=100,
+)
+MAIL_CA_FILE: Final = text(
+    "notify.mail.ca_file",
+    "Certificate authority",
+    about="A PEM file on the platform's machines, for a server whose certificate your own"
+    " authority signed. Empty: the system's authorities.",
+    group=MAIL,
+    default="",
+    most=400,
+)
+
+WEBHOOKS: Final = Group(
+    "webhooks",
+    "Webhooks",
+    "Where customers may have alerts sent to. Public addresses are always allowed; every other"
+    " one only if it is listed, so that nobody reaches into the platform's own network.",
+    45,
+)
+WEBHOOK_NETWORKS: Final = networks(
+    "notify.webhook.networks",
+    "Private networks",
+    about="Private, loopback and link-local networks that webhooks may reach, one a line,"
+    " such as 10.20.0.0/16. Empty: none.",
+    group=WEBHOOKS,
+    sensitive=True,
 )

@@ -40,8 +40,7 @@ class Here:
 
     @property
     def scope(self) -> Scope:
-        """The account as the reader may see it, limited to environments if the reader is."""
-        return self.actor.scope or self.account.scope
+        return self.account.scope
 
     @property
     def portal_name(self) -> str:

@@ -126,6 +126,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_REDBEAT_REDIS_URL = REDIS_URL
 CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"
 CELERY_BEAT_SCHEDULE = {
+    "deliveries": {"task": "notify.tasks.sweep", "schedule": 15.0},
+    "deliveries-forget": {"task": "notify.tasks.forget", "schedule": crontab(minute=40)},
     "usage": {"task": "pulse.tasks.recompute_recent_usage", "schedule": 60.0},
     "billing-drafts": {"task": "billing.tasks.refresh_drafts", "schedule": crontab(minute=5)},
 }

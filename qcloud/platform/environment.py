@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from qcloud.kernel.env import Env
 from qcloud.platform import postgres
@@ -79,6 +80,7 @@ def environment(folder: DataFolder, ports: Ports) -> dict[str, str]:
         "QCLOUD_OBJECTS_PATH": str(folder.objects),
         "QCLOUD_KEY_BACKEND": "keyring",
         "QCLOUD_KEYRING_PATH": str(folder.keyring),
+        "QCLOUD_MAIL_PATH": str(folder.mail),
         "QCLOUD_INGEST_PUBLIC_URL": f"http://127.0.0.1:{ports.ingest}",
         "QCLOUD_WEB_PORT": str(ports.web),
         "QCLOUD_INGEST_PORT": str(ports.ingest),
@@ -102,9 +104,12 @@ def adopt(folder: DataFolder) -> None:
         os.environ.update(environment(folder, Ports.from_environment(Env())))
 
 
+_HANDED_ON: Final = ("QCLOUD_LOG_", "QCLOUD_NOTIFY_")
+
+
 def _inherited() -> dict[str, str]:
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE")
     chosen = {name: os.environ[name] for name in kept if name in os.environ}
-    chosen.update({k: v for k, v in os.environ.items() if k.startswith("QCLOUD_LOG_")})
+    chosen.update({k: v for k, v in os.environ.items() if k.startswith(_HANDED_ON)})
     chosen["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent.parent)
     return chosen

@@ -85,6 +85,11 @@ class DataFolder:
         return self.root / "logs"
 
     @property
+    def mail(self) -> Path:
+        """Mails as files, while no SMTP server is set."""
+        return self.root / "mail"
+
+    @property
     def logins(self) -> Path:
         """What the demo's people sign in with; 0600."""
         return self.root / "demo-logins.json"

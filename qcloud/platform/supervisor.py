@@ -179,6 +179,7 @@ class Supervisor:
             address = f"http://127.0.0.1:{self.ports.web}{person['path']}"
             self.say(f"  {person['tier']:<9} {person['role']:<7} {address}")
             self.say(f"  {'':<17} {person['email']}   {person['password']}")
+        self.say(f"\n  Until a mail server is set, every mail is a file in {self.folder.mail}")
         self.say(f"\n  {agent_line}\n\n  Logs: {self.folder.logs}   Stop: Ctrl-C\n")
 
     def _watch(self) -> None:

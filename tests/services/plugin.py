@@ -66,6 +66,7 @@ def _start_servers() -> None:
             "QCLOUD_EVENTSTORE_PASSWORD": secrets.token_urlsafe(18),
             "QCLOUD_OBJECTS_PATH": str(folder / "objects"),
             "QCLOUD_KEYRING_PATH": str(folder / "keys" / "keyring"),
+            "QCLOUD_MAIL_PATH": str(folder / "mail"),
             "QCLOUD_SPOOL_PATH": str(folder / "spool"),
             "QCLOUD_EVENTSTORE_PATH": str(folder / "eventstore"),
         }
