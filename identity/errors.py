@@ -36,3 +36,16 @@ class SignInThrottled(QCloudError):
             "Too many attempts. Wait five minutes and try again.",
             retry_after_seconds=300,
         )
+
+
+class NoPortal(QCloudError):
+    """``identity.no_portal``, 403: the password was right and the person has no account here."""
+
+    def __init__(self, *, anywhere: bool) -> None:
+        super().__init__(
+            "identity.no_portal",
+            403,
+            "You work for no account of this portal. Sign in to the portal of your account."
+            if anywhere
+            else "You are not a member of any account (any more).",
+        )

@@ -4,14 +4,33 @@ from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 
+from identity.signin_models import (
+    AccessEvent,
+    AccessOutcome,
+    KnownDevice,
+    NameGuard,
+    Session,
+    Stage,
+)
 from qcloud.kernel.models import InternalModel, SubtreeModel, TenantModel
 from qcloud.kernel.permissions import RoleName
-from qcloud.kernel.rls import RowClass
 from qcloud.kernel.scope import Tier
+
+__all__ = [
+    "AccessEvent",
+    "AccessOutcome",
+    "Account",
+    "AccountState",
+    "KnownDevice",
+    "Membership",
+    "NameGuard",
+    "Session",
+    "Stage",
+    "User",
+]
 
 SLUG_LENGTH = 40
 
@@ -100,13 +119,3 @@ class Membership(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.user_id} is {self.role} of {self.account_id}"
-
-
-class Session(AbstractBaseSession):
-    """A browser session. ``session_key`` is the SHA-256 of the cookie, so that whoever reads
-    the table cannot enter with what it holds.
-    """
-
-    row_class: ClassVar[RowClass] = RowClass.INTERNAL
-
-    session_key = models.CharField(max_length=64, primary_key=True)

@@ -23,6 +23,10 @@ SCOPES: Final = ("cloud", "north", "acme")
 """One account of each tier; the rows of the other accounts are what it must not reach."""
 
 
+FORGETS: Final = {"identity_accessevent"}
+"""Append-only until a row is old: then system mode may delete it. The walk's rows are young."""
+
+
 @dataclass(frozen=True)
 class Walk:
     database: str
@@ -235,6 +239,8 @@ def test_every_table_has_forced_policies_for_every_command(walk: Walk) -> None:
         if name in NO_TENANT_TABLES:
             continue
         wanted = ["a", "r"] if walk.tables[name].append_only else ["a", "d", "r", "w"]
+        if name in FORGETS:
+            wanted = ["a", "d", "r"]
         assert (name, enabled, forced, commands) == (name, True, True, wanted)
 
 
