@@ -10,6 +10,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from audit.services import Outcome, record
+from identity.limits import PORTALS
 from identity.models import AccessEvent, Account, Membership, User
 from identity.signin_models import MAX_REASON, MAX_USER_AGENT, MAX_USER_NAME
 from qcloud.kernel.permissions import Actor
@@ -36,9 +37,6 @@ EVENTS: Final = {
     ENROLMENT: "MFA set-up",
     RESET: "Password reset",
 }
-
-TIERS: Final = {"c": Tier.CUSTOMER, "r": Tier.RESELLER, "admin": Tier.CLOUD}
-"""Portals by the first part of their address, and whose staff they are for."""
 
 _NOWHERE: Final = (UUID(int=0), "/")
 
@@ -143,7 +141,7 @@ def home(user_id: UUID | None, portal: str = "") -> Scope | None:
         jobs = Membership.objects.filter(user_id=user_id).order_by("id")
         ids = list(jobs.values_list("account_id", flat=True)) if user_id else []
         rows = {row.id: row for row in Account.objects.filter(id__in=ids)}
-        fitting = [i for i in ids if i in rows and rows[i].tier == TIERS.get(portal)]
+        fitting = [i for i in ids if i in rows and rows[i].tier == PORTALS.get(portal)]
         first = next(iter(fitting or ids), None)
         row = rows.get(first) if first else Account.objects.filter(tier=Tier.CLOUD).first()
     return Scope(row.id, row.account_path, Tier(row.tier)) if row else None

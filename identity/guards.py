@@ -97,7 +97,7 @@ def failed(name: str) -> bool:
         if moment - row.since > LOCK_WINDOW:
             row.failures, row.since = 0, moment
         row.failures += 1
-        locks = row.failures >= LOCK_AFTER
+        locks: bool = row.failures >= LOCK_AFTER
         if locks:
             row.failures, row.since, row.locked_until = 0, moment, moment + LOCK_FOR
         row.save()

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from identity import policies
+from qcloud.kernel.scope import Tier
+from qcloud.kernel.settings import value
+
+PORTALS: Final = {"c": Tier.CUSTOMER, "r": Tier.RESELLER, "admin": Tier.CLOUD}
+"""Portals by the first part of their address, and whose staff they are for."""
+
+STEP: Final = timedelta(minutes=15)
+"""For a sign-in that is not complete: a second factor to give, a set-up to finish."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -13,13 +23,7 @@ class Limits:
     absolute: timedelta
 
 
-_CLOUD: Final = Limits(timedelta(minutes=15), timedelta(hours=12))
-_OTHERS: Final = Limits(timedelta(hours=1), timedelta(hours=24))
-"""NIST SP 800-63B-4: AAL3's for those who can do everything, AAL2's for the others."""
-
-STEP: Final = timedelta(minutes=15)
-"""For a sign-in that is not complete: a second factor to give, a set-up to finish."""
-
-
 def limits(portal: str) -> Limits:
-    return _CLOUD if portal == "admin" else _OTHERS
+    """Those of the settings now; the strictest for a session of no portal."""
+    tier = PORTALS.get(portal, Tier.CLOUD)
+    return Limits(value(policies.SESSION_IDLE[tier]), value(policies.SESSION_ABSOLUTE[tier]))

@@ -32,8 +32,10 @@ from qcloud.kernel.scope import unscoped
 __all__ = [
     "AuthenticationMiddleware",
     "Nobody",
+    "Session",
     "SessionMiddleware",
     "SessionStore",
+    "Stage",
     "person_of",
     "session_of",
 ]

@@ -12,14 +12,15 @@ from functools import wraps
 from typing import Any, Concatenate, Final, Protocol
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
 from audit.services import Outcome, Who, record_attempt, record_denial
 from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
+from identity.sessions import Session, Stage, session_of
 from portal.client import client_ip
 from portal.here import Here
 from portal.sessions import PORTALS, portal_of
@@ -29,6 +30,8 @@ from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import Tier, scoped
 
 PUBLIC: Final = "public"
+POLL: Final = "X-QCloud-Poll"
+"""Header of requests that a live page makes by itself."""
 _STRANGER: Final = "There is no such page, or it is not yours to see."
 _VARY: Final = ("Cookie", "HX-Request", "HX-Target", "HX-Request-Type")
 
@@ -88,8 +91,12 @@ def _enter(
 ) -> HttpResponseBase:
     if request.method not in asked:
         return HttpResponseNotAllowed(sorted(asked))  # gets its page from a middleware
-    if not request.user.is_authenticated:
-        return _to_sign_in(request)
+    row = session_of(request)
+    if row is None or row.stage != Stage.FULL:
+        return _on_the_way(request, row)
+    if request.headers.get(POLL) != "1":
+        # What a page asks for by itself keeps nobody signed in who has gone away.
+        request.session.touch()  # type: ignore[attr-defined]  # our own store
     account = _account(request, kwargs.pop("account", ""))
     actor = _actor(request, account)
     if account is None or actor is None:
@@ -161,9 +168,18 @@ def _refuse_stranger(request: HttpRequest, account: AccountInfo | None) -> HttpR
     return _finish(error_page(request, NotFound(_STRANGER)))
 
 
-def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+def _on_the_way(request: HttpRequest, row: Session | None) -> HttpResponseBase:
+    """To whatever the visitor has to do first: sign in, give a code, set up a second factor."""
     target = request.get_full_path() if request.method in {"GET", "HEAD"} else request.path
-    url = f"{settings.LOGIN_URL}?{urlencode({'next': target})}"
+    words = {"next": target}
+    if row is None and request.session.ended:  # type: ignore[attr-defined]
+        words["ended"] = "1"
+    name = "sign-in" if row is None else {"factor": "code", "enrol": "set-up"}[row.stage]
+    return go(request, f"{reverse(f'{portal_of(request.path)}:{name}')}?{urlencode(words)}")
+
+
+def go(request: HttpRequest, url: str) -> HttpResponseBase:
+    """A redirect that also htmx follows with the whole page."""
     if request.headers.get("HX-Request") == "true":
         answer = HttpResponse(status=200)
         answer["HX-Redirect"] = url

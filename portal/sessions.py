@@ -1,4 +1,4 @@
-"""Each portal has a session cookie of its own: two accounts in two tabs do not mix."""
+"""Each portal has a session and a cookie of its own; one of them opens nothing in another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from identity.sessions import SessionMiddleware
-from qcloud.kernel.scope import Tier
+from identity.access import Visitor
+from identity.limits import PORTALS
+from identity.sessions import SessionMiddleware, SessionStore
+from portal.client import client_ip
 
-PORTALS: Final = {"c": Tier.CUSTOMER, "r": Tier.RESELLER, "admin": Tier.CLOUD}
-"""First part of an address, and whose portal it is."""
+__all__ = ["PORTALS", "PREFIX_OF", "PortalSessionMiddleware", "cookie_name", "portal_of"]
 
 PREFIX_OF: Final = {tier: prefix for prefix, tier in PORTALS.items()}
 
@@ -26,11 +27,22 @@ def portal_of(path: str) -> str:
     return first if first in PORTALS else ""
 
 
+def visitor_of(request: HttpRequest, portal: str | None = None) -> Visitor:
+    """Where the request comes from, for the access log."""
+    return Visitor.of(
+        request,
+        ip=client_ip(request),
+        request_id=getattr(request, "request_id", ""),
+        portal=request.portal if portal is None else portal,  # type: ignore[attr-defined]
+    )
+
+
 class PortalSessionMiddleware(SessionMiddleware):
     """Django's middleware, reading and writing the cookie of the address's portal.
 
-    A page outside the portals (the sign-in form) sees whichever session there is; it names
-    the portal it signs in to by ``request.portal``.
+    The session is looked up as one of that portal: another portal's, put into this cookie,
+    is refused and logged. A page outside the portals (the list of one's accounts) sees
+    whichever session there is.
     """
 
     def process_request(self, request: HttpRequest) -> None:
@@ -39,9 +51,10 @@ class PortalSessionMiddleware(SessionMiddleware):
         )
         request.portal = portal  # type: ignore[attr-defined]
         request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
-        if cookie_name(portal) in request.COOKIES:
-            request.COOKIES[settings.SESSION_COOKIE_NAME] = request.COOKIES[cookie_name(portal)]
-        super().process_request(request)
+        key = request.COOKIES.get(cookie_name(portal))
+        if key:
+            request.COOKIES[settings.SESSION_COOKIE_NAME] = key
+        request.session = SessionStore(key, portal, lambda: visitor_of(request))
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         answer = super().process_response(request, response)

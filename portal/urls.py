@@ -78,11 +78,14 @@ _customer: Patterns = [
     *_shared(),
 ]
 
-_sign_out = path("sign-out", session.sign_out_page, name="sign-out")
-customer: Patterns = [_sign_out, path("<slug:account>/", include(_customer))]
-reseller: Patterns = [_sign_out, path("<slug:account>/", include(_seller("customers")))]
+_ways: Patterns = [
+    path("sign-in", session.sign_in_page, name="sign-in"),
+    path("sign-out", session.sign_out_page, name="sign-out"),
+]
+customer: Patterns = [*_ways, path("<slug:account>/", include(_customer))]
+reseller: Patterns = [*_ways, path("<slug:account>/", include(_seller("customers")))]
 admin: Patterns = [
-    _sign_out,
+    *_ways,
     path("health", platform.health, name="health"),
     *_seller("accounts"),
 ]

@@ -7,12 +7,13 @@ from identity.services.accounts import (
     platform_create,
 )
 from identity.services.settings import setting_reset, settings_set
-from identity.services.signin import SIGN_IN, SIGN_OUT, sign_in, sign_out
+from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
 
 __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
+    "Entered",
     "account_create",
     "account_resume",
     "account_suspend",

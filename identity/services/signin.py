@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from identity.errors import (
     SignInThrottled,
     SignInUnavailable,
 )
+from identity.limits import PORTALS
 from identity.models import Session, Stage, User
 from identity.selectors import memberships_of
 from identity.services import devices
@@ -171,7 +173,7 @@ def _guarded_name(attempt: _Attempt, device: str) -> str:
     its own: whoever guesses elsewhere cannot lock the person out of it.
     """
     if devices.is_known(attempt.user, device):
-        return clean(f"{attempt.name} {device}", 254)
+        return f"{hashlib.sha256(device.encode()).hexdigest()[:16]} {attempt.name}"[:254]
     return attempt.name
 
 
@@ -179,7 +181,7 @@ def _portal(attempt: _Attempt) -> str:
     """Raises ``NoPortal`` for a person without an account there."""
     wanted = attempt.visitor.portal
     found = memberships_of(attempt.user.id) if attempt.user else []
-    portals = [next(p for p, t in access.TIERS.items() if t is m.account.tier) for m in found]
+    portals = [next(p for p, t in PORTALS.items() if t is m.account.tier) for m in found]
     if (wanted and wanted not in portals) or not portals:
         access_record(
             event=access.PORTAL_REFUSED,

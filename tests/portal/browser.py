@@ -66,9 +66,11 @@ def visit(
     )
     context.set_default_timeout(10_000)
     if person:
-        key = session_key(person)
         context.add_cookies(
-            [{"name": cookie_name(prefix), "value": key, "url": base} for prefix in PORTALS]
+            [
+                {"name": cookie_name(prefix), "value": session_key(person, prefix), "url": base}
+                for prefix in PORTALS
+            ]
         )
     page = context.new_page()
     watch = Watch(base)

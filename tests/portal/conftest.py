@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
+from identity.sessions import SessionStore, Stage
 from portal.assets import MANIFEST
 from portal.sessions import PORTALS, cookie_name
 from pulse.store import client as store_client
 from pulse.store.client import Store
 from pulse.store.migrate import migrate
+from qcloud.kernel.clock import now
 from tests.factories.cast import Person
 from tests.portal.world import World, build
 from tests.pulse.processes import EventStoreProcess
@@ -23,18 +25,20 @@ from tests.real import require_real
 SignedIn = Callable[[Person], Client]
 
 
-def session_key(person: Person) -> str:
-    client = Client()
-    client.force_login(person.user)
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
+def session_key(person: Person, portal: str, **columns: Any) -> str:
+    """The cookie of a session of that portal, as after a sign-in with both factors."""
+    store = SessionStore(portal=portal)
+    wanted = {"stage": Stage.FULL, "factor": "totp", "proved_at": now(), **columns}
+    store.begin(person.user, portal=portal, **wanted)
+    assert store.session_key
+    return str(store.session_key)
 
 
 def sign_in(person: Person) -> Client:
     """Signed in to all three portals at once, as a person with several accounts may be."""
     client = Client()
-    key = session_key(person)
     for prefix in PORTALS:
-        client.cookies[cookie_name(prefix)] = key
+        client.cookies[cookie_name(prefix)] = session_key(person, prefix)
     return client
 
 

@@ -87,7 +87,7 @@ def test_a_visitor_is_asked_to_sign_in_and_comes_back(
 ) -> None:
     path = "/c/acme/search?q=a&b=%C3%A4"
     answer = Client().get(path)
-    assert answer["Location"] == f"/sign-in?next={quote(path, safe='')}"
+    assert answer["Location"] == f"/c/sign-in?next={quote(path, safe='')}"
     part = Client().get(path, headers={"HX-Request": "true"})
     assert part["HX-Redirect"] == answer["Location"]
 
