@@ -15,3 +15,8 @@ class NothingToSend(Conflict):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="notify.gone")
+
+
+class NoChannel(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such channel in this account.", code="notify.channel")

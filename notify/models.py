@@ -90,3 +90,30 @@ class Attempt(TenantModel):
 
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.outcome} {self.status}"
+
+
+class Channel(TenantModel):
+    """Where an account wants to be told things."""
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=100)
+    target = EncryptedField()
+    """JSON: ``{"addresses": […]}`` or ``{"url": …}``. A Slack address is itself a secret."""
+    shown = models.CharField(max_length=MAX_TO)
+    """What lists show of it: addresses, or the host and the last four characters."""
+    secret = EncryptedField(null=True)
+    """Signs webhooks."""
+    old_secret = EncryptedField(null=True)
+    """The one before it, which signs as well until ``old_secret_until``."""
+    old_secret_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=254)
+
+    class Meta(TenantModel.Meta):
+        ordering = ("name", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("account_id", "name"), name="notify_channel_name_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"

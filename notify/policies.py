@@ -107,3 +107,12 @@ WEBHOOK_NETWORKS: Final = networks(
     group=WEBHOOKS,
     sensitive=True,
 )
+WEBHOOK_CA_FILE: Final = text(
+    "notify.webhook.ca_file",
+    "Certificate authority",
+    about="A PEM file on the platform's machines, for receivers whose certificates your own"
+    " authority signed. Empty: the system's authorities.",
+    group=WEBHOOKS,
+    default="",
+    most=400,
+)

@@ -1,4 +1,4 @@
-"""What other rooms and people do here."""
+"""Mail, and deliveries that were given up."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.sealing import PLATFORM
 from qcloud.kernel.settings import value
 
-__all__ = ["Brand", "delivery_send_again", "mail_send"]
-
 
 def mail_send(
     *,
@@ -32,6 +30,7 @@ def mail_send(
     context: Mapping[str, Any],
     key: str,
     brand: Brand | None = None,
+    channel_id: UUID | None = None,
 ) -> UUID:
     """Write a mail in the caller's transaction; it leaves when that commits.
 
@@ -55,6 +54,7 @@ def mail_send(
         to=address,
         key=key,
         subject=rendered.subject,
+        channel_id=channel_id,
         payload={**asdict(rendered), "brand": asdict(chosen)},
     )
 
