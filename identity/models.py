@@ -102,20 +102,150 @@ class User(AbstractBaseUser, InternalModel):
         return self.email
 
 
-class Membership(TenantModel):
+class Role(TenantModel):
+    """A role that an account composed for its staff, beside the built-in ones."""
+
+    name = models.CharField(max_length=60)
+    description = models.CharField(max_length=300, blank=True)
+    permissions: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    """Sorted values of ``Permission``. The tier's ceiling is applied at each use."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        constraints = (
+            models.UniqueConstraint("account_id", Lower("name"), name="identity_role_name_once"),
+            models.UniqueConstraint(fields=("account_id", "id"), name="identity_role_pair"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class _Place(TenantModel):
+    """A role in an account: a built-in one or one of its own, in all environments or some."""
+
+    role = models.CharField(
+        max_length=16, choices=[(r.value, r.value) for r in RoleName], blank=True
+    )
+    """Empty: ``custom_role``."""
+    custom_role: models.ForeignKey[Role | None, Role | None] = models.ForeignKey(
+        Role, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    environments: models.JSONField[list[str] | None, list[str] | None] = models.JSONField(null=True)
+    """Ids of environments; null: all there are and will be."""
+
+    if TYPE_CHECKING:
+        custom_role_id: UUID | None
+
+    class Meta(TenantModel.Meta):
+        abstract = True
+
+    @property
+    def role_label(self) -> str:
+        return self.custom_role.name if self.custom_role else self.role
+
+
+class Membership(_Place):
     """That a person works for an account, and in which role."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    role = models.CharField(max_length=16, choices=[(r.value, r.value) for r in RoleName])
     created_at = models.DateTimeField(auto_now_add=True)
 
     if TYPE_CHECKING:
         user_id: UUID
 
-    class Meta(TenantModel.Meta):
+    class Meta(_Place.Meta):
+        abstract = False
         constraints = (
             models.UniqueConstraint(fields=("account_id", "user"), name="identity_membership_once"),
+            models.CheckConstraint(
+                condition=models.Q(role="", custom_role__isnull=False)
+                | (~models.Q(role="") & models.Q(custom_role__isnull=True)),
+                name="identity_membership_one_role",
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.user_id} is {self.role} of {self.account_id}"
+        return f"{self.user_id} is {self.role or self.custom_role_id} of {self.account_id}"
+
+
+class Invitation(_Place):
+    """That somebody is asked to work for an account. The token itself is in the mail alone."""
+
+    email = models.CharField(max_length=254)
+    name = models.CharField(max_length=100, blank=True)
+    token_hash = models.CharField(max_length=64, unique=True)
+    """SHA-256, hexadecimal. 256 random bits need neither salt nor slowness."""
+    invited_by = models.UUIDField(null=True)
+    """A person; null: the platform itself."""
+    invited_by_label = models.CharField(max_length=254)
+    inviter_account_id = models.UUIDField(null=True)
+    """For which account that person acted: this one, or one above it."""
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.UUIDField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta(_Place.Meta):
+        abstract = False
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("account_id", "email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="identity_invitation_open_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.account_id}"
+
+
+class DelegatedAccess(SubtreeModel):
+    """“View as”: a person of an account above looked into this one, from when to when, why."""
+
+    user_id = models.UUIDField()
+    user_label = models.CharField(max_length=254)
+    home_id = models.UUIDField()
+    home_path = models.TextField()
+    home_name = models.CharField(max_length=100)
+    """As it was then: accounts cannot look above themselves."""
+    reason = models.CharField(max_length=500)
+    ticket = models.CharField(max_length=100)
+    started_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=254, blank=True)
+
+    class Meta(SubtreeModel.Meta):
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("account_id", "-id"), name="identity_delegated_account"),
+            models.Index(fields=("user_id", "account_id"), name="identity_delegated_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_label} in {self.account_id}"
+
+
+class DelegationGrant(TenantModel):
+    """What an account lets guests of one account above do beyond looking, and until when."""
+
+    grantee_id = models.UUIDField()
+    grantee_name = models.CharField(max_length=100)
+    permissions: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    reason = models.CharField(max_length=500, blank=True)
+    granted_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ends_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.CharField(max_length=254, blank=True)
+
+    class Meta(TenantModel.Meta):
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.grantee_name} in {self.account_id}"

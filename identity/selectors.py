@@ -2,16 +2,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-from identity.models import Account, AccountState, Membership, User
+from identity.actors import actor_for
+from identity.models import Account, Membership
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.permissions import ROLES, Actor, RoleName
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
 
-if TYPE_CHECKING:
-    from identity.sessions import Nobody
+__all__ = ["actor_for"]
 
 
 @dataclass(frozen=True)
@@ -98,40 +96,12 @@ def children(scope: Scope) -> list[AccountInfo]:
 def memberships_of(user_id: UUID) -> list[MembershipInfo]:
     """The accounts that the person works for: provider first, then by name. In system mode."""
     with unscoped("a person chooses among the accounts that it works for"):
-        roles = dict(Membership.objects.filter(user_id=user_id).values_list("account_id", "role"))
+        members = Membership.objects.filter(user_id=user_id).select_related("custom_role")
+        roles = {member.account_id: member.role_label for member in members}
         rows = list(Account.objects.filter(id__in=roles))
     tiers = list(Tier)
     rows.sort(key=lambda row: (tiers.index(Tier(row.tier)), row.name.casefold()))
     return [MembershipInfo(account_info(row), roles[row.id]) for row in rows]
-
-
-def actor_for(user: User | Nobody, account_slug: str, *, ip: str, request_id: str) -> Actor | None:
-    """The person as it acts for the account; ``None`` for a stranger to it.
-
-    Read from the database at each call, so that a change of role, a removal or a suspension
-    holds from the next request on.
-    """
-    if not user.is_active or user.id is None:
-        return None
-    with unscoped("whether a person works for the account that an address names"):
-        row = Account.objects.filter(slug=account_slug).first()
-        members = Membership.objects.filter(user_id=user.id)
-        member = members.filter(account_id=row.id).first() if row else None
-    if row is None or member is None:
-        return None
-    scope = account_info(row).scope
-    return Actor(
-        kind="staff",
-        id=user.id,
-        label=user.email,
-        scope=scope,
-        permissions=ROLES[scope.tier][RoleName(member.role)],
-        role=member.role,
-        ip=ip,
-        request_id=request_id,
-        suspended=row.state == AccountState.SUSPENDED,
-        closing=row.state == AccountState.CLOSING,
-    )
 
 
 def staff(scope: Scope) -> list[StaffInfo]:
@@ -139,7 +109,7 @@ def staff(scope: Scope) -> list[StaffInfo]:
     with scoped(scope):
         rows = list(
             Membership.objects.filter(account_id=scope.account_id)
-            .select_related("user")
+            .select_related("user", "custom_role")
             .order_by("user__name", "user__email")
         )
     return [staff_info(row) for row in rows]
@@ -164,7 +134,7 @@ def staff_info(row: Membership) -> StaffInfo:
         user_id=row.user_id,
         email=row.user.email,
         name=row.user.name,
-        role=row.role,
+        role=row.role_label,
         is_active=row.user.is_active,
         since=row.created_at,
         last_login=row.user.last_login,

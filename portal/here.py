@@ -40,7 +40,8 @@ class Here:
 
     @property
     def scope(self) -> Scope:
-        return self.account.scope
+        """The account as the reader may see it, limited to environments if the reader is."""
+        return self.actor.scope or self.account.scope
 
     @property
     def portal_name(self) -> str:

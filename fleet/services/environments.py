@@ -18,7 +18,7 @@ from fleet.selectors import (
 from fleet.services.places import own_scope, printable_name
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid
-from qcloud.kernel.permissions import Actor, Permission, require
+from qcloud.kernel.permissions import Actor, Permission, require, require_whole_account
 from qcloud.kernel.scope import Tier, scoped, unscoped
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -36,6 +36,7 @@ def environment_create(
     """
     require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
     scope = own_scope(actor)
+    require_whole_account(actor, "create environments")
     if scope.tier is not Tier.CUSTOMER:
         raise Denied("Only customers have environments.")
     if len(slug) > 40 or not _SLUG.fullmatch(slug):

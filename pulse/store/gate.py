@@ -30,10 +30,10 @@ def ask(
 ) -> Sequence[Sequence[Any]]:
     """The rows of ``sql`` as this account may see them.
 
-    A customer sees its own rows. A reseller and the cloud see none: they read sums from
-    metering. ``parameters`` fill ``{name:Type}`` in the statement and are never part of its
-    text. Raises ``StoreUnavailable``, and ``ValueError`` for a statement that reads past the
-    filter.
+    A customer sees its own rows; who is limited to environments sees those rows alone. A
+    reseller and the cloud see none: they read sums from metering. ``parameters`` fill
+    ``{name:Type}`` in the statement and are never part of its text. Raises
+    ``StoreUnavailable``, and ``ValueError`` for a statement that reads past the filter.
     """
     if _PAST_THE_FILTER.search(sql):
         raise ValueError(f"for a tenant only the table requests may be read: {sql[:200]}")
@@ -65,7 +65,13 @@ def _rows(
 def _condition(scope: Scope) -> str:
     if scope.tier is not Tier.CUSTOMER:
         return _NOTHING
-    return f"account_id = toUUID('{scope.account_id}')"
+    account = f"account_id = toUUID('{scope.account_id}')"
+    if scope.environments is None:
+        return account
+    if not scope.environments:
+        return _NOTHING
+    listed = ", ".join(f"toUUID('{e}')" for e in sorted(map(str, scope.environments)))
+    return f"{account} AND environment_id IN ({listed})"
 
 
 def _filters(store: Store, condition: str) -> str:

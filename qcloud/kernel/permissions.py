@@ -75,7 +75,7 @@ class Permission(StrEnum):
 
 
 class RoleName(StrEnum):
-    """The built-in roles; accounts compose their own from the list later."""
+    """The built-in roles; accounts compose their own from the list."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -204,7 +204,8 @@ _ROLE_PERMISSIONS: Final[dict[RoleName, frozenset[Permission]]] = {
         P.PULSE_ISSUE_WRITE,
         P.PULSE_VENDOR_WRITE,
     },
-    RoleName.VIEWER: _READS - _MONEY - _PAYLOADS - _JOURNALS - {P.FLEET_TOKEN_READ},
+    # Viewers “search and view captured objects”: payloads are the customer's own to look at.
+    RoleName.VIEWER: _READS - _MONEY - _JOURNALS - {P.FLEET_TOKEN_READ},
     RoleName.BILLING: _MONEY | {P.IDENTITY_ACCOUNT_READ},
     RoleName.SUPPORT: (_READS - _MONEY - _PAYLOADS - {P.FLEET_TOKEN_READ})
     | {P.IDENTITY_DELEGATION_START},
@@ -216,6 +217,61 @@ ROLES: Final[dict[Tier, dict[RoleName, frozenset[Permission]]]] = {
 }
 
 
+LIMITABLE: Final = frozenset(
+    {
+        P.BILLING_USAGE_READ,
+        P.FLEET_AGENT_READ,
+        P.FLEET_ENVIRONMENT_READ,
+        P.FLEET_ENVIRONMENT_WRITE,
+        P.FLEET_TOKEN_CREATE,
+        P.FLEET_TOKEN_READ,
+        P.FLEET_TOKEN_REVEAL,
+        P.FLEET_TOKEN_REVOKE,
+        P.IDENTITY_ACCOUNT_READ,
+        P.PULSE_ALERT_READ,
+        P.PULSE_ALERT_WRITE,
+        P.PULSE_EXPORT_CREATE,
+        P.PULSE_ISSUE_READ,
+        P.PULSE_ISSUE_WRITE,
+        P.PULSE_OBJECT_READ,
+        P.PULSE_OVERVIEW_READ,
+        P.PULSE_REQUEST_READ,
+        P.PULSE_TRAFFIC_READ,
+        P.PULSE_USAGE_READ,
+        P.PULSE_VENDOR_READ,
+        P.PULSE_VENDOR_WRITE,
+    }
+)
+"""What is left of a role that is limited to environments: rights whose rows each belong to
+one. Journals, invoices, staff and roles are the whole account's."""
+
+NEVER_DELEGATED: Final = frozenset(
+    {
+        P.FLEET_TOKEN_REVEAL,
+        P.IDENTITY_DELEGATION_GRANT,
+        P.IDENTITY_DELEGATION_START,
+        P.IDENTITY_MFA_WRITE,
+        P.IDENTITY_ROLE_WRITE,
+        P.IDENTITY_STAFF_WRITE,
+        P.QCLOUD_SETTINGS_WRITE,
+        P.VAULTSVC_KEY_ROTATE,
+        P.VAULTSVC_KEY_SHRED,
+    }
+)
+"""What no guest gets, whatever the customer granted: it would make the guest a resident."""
+
+
+def delegated(
+    home: frozenset[Permission], tier: Tier, granted: frozenset[Permission]
+) -> frozenset[Permission]:
+    """What a guest may do in an account of ``tier``: read what a viewer reads but payloads,
+    read what its role at home reads as well, and what the account granted on top.
+    """
+    ceiling = TIER_PERMISSIONS[tier] - NEVER_DELEGATED
+    reads = (ROLES[tier][RoleName.VIEWER] | (home & _READS)) - _PAYLOADS
+    return ceiling & (reads | granted)
+
+
 @dataclass(frozen=True, slots=True)
 class Delegation:
     """“View as”: somebody of an account above works in this one, for a reason and a time."""
@@ -223,6 +279,7 @@ class Delegation:
     id: UUID
     home: Scope
     """The account that the person works for."""
+    home_name: str
     reason: str
     ticket: str
     expires_at: datetime
@@ -246,12 +303,15 @@ class Actor:
     """The account is suspended: reading goes on, writing is refused."""
     closing: bool = False
     """The account is on its way out: written to as little as a suspended one."""
-    environments: frozenset[UUID] | None = None
-    """The environments that the role is limited to; ``None``: all there are."""
     delegation: Delegation | None = None
     """Set when the person looks on as a guest; each audit row names both accounts."""
     proved_at: datetime | None = None
     """When the person last proved who it is, for actions that ask for it again."""
+
+    @property
+    def environments(self) -> frozenset[UUID] | None:
+        """The environments that the person's role is limited to; ``None``: all there are."""
+        return self.scope.environments if self.scope else None
 
     @classmethod
     def system(cls, label: str, scope: Scope | None = None) -> Self:
@@ -268,6 +328,14 @@ def require(actor: Actor, permission: Permission) -> None:
 
     Which rows the permission is used on is the tenant gate's question, not this one's.
     """
+    if permission not in actor.permissions and actor.delegation is not None:
+        raise Denied(
+            f"You look at this account for {actor.delegation.home_name}. That does not include"
+            f" “{permission.value}”: it is read-only, and without payloads, unless an owner of"
+            " the account granted more.",
+            code="kernel.delegated",
+            permission=permission.value,
+        )
     if permission not in actor.permissions:
         raise Denied(
             f"Your role{f' “{actor.role}”' if actor.role else ''} does not include"
@@ -306,6 +374,18 @@ def require_fresh(actor: Actor) -> None:
         return
     if actor.proved_at is None or now() - actor.proved_at > FRESH:
         raise StepUpNeeded
+
+
+def require_whole_account(actor: Actor, what: str) -> None:
+    """Raises ``Denied`` for somebody who is limited to environments; ``what`` is done by the
+    others: “create environments”.
+    """
+    if actor.environments is not None:
+        raise Denied(
+            f"Your role is limited to some environments, so you cannot {what}."
+            " Somebody with a role in the whole account can.",
+            code="kernel.environments_limited",
+        )
 
 
 def missing(actor: Actor, wanted: Iterable[Permission]) -> frozenset[Permission]:

@@ -128,3 +128,19 @@ class RowSecurity(migrations.RunSQL):
             row_security_sql(table, row_class, read=read, write=write, append_only=append_only),
             _reverse_sql(table),
         )
+
+
+class EnvironmentLimit(migrations.RunSQL):
+    """Migration operation: whoever is limited to some environments meets no row of another.
+
+    ``column`` holds the environment's id. The policy is restrictive: it narrows what the
+    table's class allows and opens nothing.
+    """
+
+    def __init__(self, table: str, column: str = "environment_id") -> None:
+        within = f"qcloud_environments() IS NULL OR {column} = ANY (qcloud_environments())"
+        super().__init__(
+            f"CREATE POLICY {table}_environment ON {table} AS RESTRICTIVE FOR ALL"
+            f" USING ({within}) WITH CHECK ({within});",
+            f"DROP POLICY {table}_environment ON {table};",
+        )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -36,6 +36,8 @@ class Scope:
     path: str
     """``/<cloud>/<reseller>/<customer>/``, ids in hexadecimal, this account last."""
     tier: Tier
+    environments: frozenset[UUID] | None = None
+    """The environments that whoever acts is limited to; ``None``: all there are."""
 
     def covers(self, path: str) -> bool:
         """Whether an account with this path is the scope's own or below it."""
@@ -51,7 +53,7 @@ _current: ContextVar[Scope | _System | None] = ContextVar("qcloud_scope", defaul
 
 _SET = (
     "SELECT set_config('qcloud.mode', %s, true), set_config('qcloud.account', %s, true),"
-    " set_config('qcloud.path', %s, true)"
+    " set_config('qcloud.path', %s, true), set_config('qcloud.environments', %s, true)"
 )
 
 
@@ -84,9 +86,11 @@ def scoped(scope: Scope, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[Scope]:
     """A transaction (a savepoint inside another) that sees this account's rows.
 
     An exception rolls it back. The scope that was open before is open again afterwards.
+    Inside a scope that is limited to environments every other one is limited alike.
     """
-    with _gate(scope, using):
-        yield scope
+    target = _limited(scope, _current.get())
+    with _gate(target, using):
+        yield target
 
 
 @contextmanager
@@ -99,6 +103,14 @@ def unscoped(reason: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """
     with _gate(_System(reason), using):
         yield
+
+
+def _limited(scope: Scope, outer: Scope | _System | None) -> Scope:
+    if not isinstance(outer, Scope) or outer.environments is None:
+        return scope
+    if scope.environments is None:
+        return replace(scope, environments=outer.environments)
+    return replace(scope, environments=scope.environments & outer.environments)
 
 
 @contextmanager
@@ -118,10 +130,15 @@ def _gate(target: Scope | _System, using: str) -> Iterator[None]:
 
 def _apply(target: Scope | _System | None, using: str) -> None:
     if isinstance(target, Scope):
-        values = ("tenant", str(target.account_id), target.path)
+        values = ("tenant", str(target.account_id), target.path, _array(target.environments))
     elif isinstance(target, _System):
-        values = ("system", "", "")
+        values = ("system", "", "", "")
     else:
-        values = ("", "", "")
+        values = ("", "", "", "")
     with connections[using].cursor() as cursor:
         cursor.execute(_SET, values)
+
+
+def _array(environments: frozenset[UUID] | None) -> str:
+    """As PostgreSQL writes an array; empty where nothing limits the scope."""
+    return "" if environments is None else f"{{{','.join(sorted(map(str, environments)))}}}"

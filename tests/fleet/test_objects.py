@@ -14,7 +14,7 @@ from fleet.errors import ObjectDamaged
 from fleet.selectors import EnvironmentInfo
 from fleet.services import object_open
 from qcloud.kernel.errors import Denied, Invalid, NotFound
-from tests.factories.cast import Person
+from tests.factories.cast import Person, hire
 from wire.objects import object_digest
 
 BODY = b'{"card": "4111"}'
@@ -45,12 +45,13 @@ def test_opening_a_payload_is_in_the_journal(
 
 @pytest.mark.usefixtures("kept")
 def test_who_may_not_open_payloads_gets_none(
-    customer_viewer: Person,
+    customer_owner: Person,
     reseller_owner: Person,
     other_customer_owner: Person,
     production: EnvironmentInfo,
 ) -> None:
-    for person in (customer_viewer, reseller_owner):
+    support = hire(customer_owner.account, "support", "sue@acme.example", customer_owner.actor)
+    for person in (support, reseller_owner):
         with pytest.raises(Denied, match="pulse:object:read"):
             object_open(actor=person.actor, environment_id=production.id, digest=DIGEST)
     with pytest.raises(NotFound):

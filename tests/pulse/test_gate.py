@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -52,9 +52,23 @@ def test_no_other_source_is_asked_for_a_tenant(store: Store, statement: str) -> 
         ask(STRANGER, statement, {}, store=store)
 
 
-def _insert(store: Store) -> None:
+def test_who_is_limited_to_environments_counts_those_alone(store: Store) -> None:
+    account, prod, dev = uuid4(), uuid4(), uuid4()
+    for place in (prod, dev, dev):
+        _insert(store, account, place)
+
+    def counted(*places: UUID) -> int:
+        scope = Scope(account, f"/{account.hex}/", Tier.CUSTOMER, frozenset(places))
+        return int(ask(scope, "SELECT count() FROM requests", {}, store=store)[0][0])
+
+    assert (counted(prod), counted(dev), counted(prod, dev), counted()) == (1, 2, 3, 0)
+    stranger = Scope(uuid4(), "/x/", Tier.CUSTOMER, frozenset({prod}))
+    assert ask(stranger, "SELECT count() FROM requests", {}, store=store)[0][0] == 0
+
+
+def _insert(store: Store, account: UUID | None = None, place: UUID | None = None) -> None:
     store.client().insert(
         "requests",
-        [[uuid4(), uuid4(), datetime.now(UTC), uuid4()]],
+        [[account or uuid4(), place or uuid4(), datetime.now(UTC), uuid4()]],
         column_names=["account_id", "environment_id", "timestamp", "request_id"],
     )

@@ -231,7 +231,7 @@ def test_a_scope_ends_with_its_transaction(walk: Walk) -> None:
 def test_every_table_has_forced_policies_for_every_command(walk: Walk) -> None:
     rows = walk.app.execute(
         "SELECT relname, relrowsecurity, relforcerowsecurity, ARRAY(SELECT polcmd::text"
-        " FROM pg_policy p WHERE p.polrelid = c.oid ORDER BY 1) FROM pg_class c"
+        " FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive ORDER BY 1) FROM pg_class c"
         " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')"
     ).fetchall()
     assert {name for name, *_ in rows} == walk.tables.keys() | NO_TENANT_TABLES.keys()
