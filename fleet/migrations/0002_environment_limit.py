@@ -12,7 +12,7 @@ from qcloud.kernel.rls import EnvironmentLimit
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
         ("fleet", "0001_initial"),
-        ("kernel", "0003_environment_limit"),
+        ("kernel", "0004_environment_limit"),
     ]
 
     operations: ClassVar = [

@@ -8,7 +8,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("kernel", "0002_outbox")]
+    dependencies: ClassVar = [("kernel", "0003_settings")]
 
     operations: ClassVar = [
         migrations.RunSQL(

@@ -11,8 +11,8 @@ from qcloud.kernel.rls import EnvironmentLimit
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("pulse", "0001_ledger_loads_usage"),
-        ("kernel", "0003_environment_limit"),
+        ("pulse", "0002_erased_accounts"),
+        ("kernel", "0004_environment_limit"),
     ]
 
     operations: ClassVar = [EnvironmentLimit("pulse_usagehour")]
