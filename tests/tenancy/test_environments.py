@@ -44,8 +44,8 @@ def test_every_table_that_names_an_environment_is_limited() -> None:
     assert WHOLE_ACCOUNT.keys() <= named
 
 
-def _names(db: psycopg.Connection[tuple[str]], query: str) -> set[str]:
-    return {row[0] for row in db.execute(query.encode()).fetchall()}
+def _names(db: psycopg.Connection[tuple[object, ...]], query: str) -> set[str]:
+    return {str(row[0]) for row in db.execute(query.encode()).fetchall()}
 
 
 @pytest.fixture
