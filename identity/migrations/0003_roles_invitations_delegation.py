@@ -31,7 +31,7 @@ ALTER TABLE identity_delegatedaccess ADD CONSTRAINT identity_delegatedaccess_bel
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("identity", "0001_initial")]
+    dependencies: ClassVar = [("identity", "0002_sign_in")]
 
     operations: ClassVar = [
         migrations.CreateModel(
