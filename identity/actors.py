@@ -16,6 +16,7 @@ from identity.models import (
     Membership,
     User,
 )
+from identity.standing import standing_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.permissions import (
     LIMITABLE,
@@ -54,8 +55,9 @@ def actor_for(
         return None
     with unscoped("whether a person works for the account that an address names"):
         row = Account.objects.filter(slug=account_slug).first()
-        found = _place(user.id, row) if row else None
-    if row is None or found is None:
+        standing = standing_of(row) if row else None
+        found = _place(user.id, row) if row and standing and not standing.is_gone else None
+    if standing is None or found is None:
         return None
     return Actor(
         kind="staff",
@@ -66,8 +68,8 @@ def actor_for(
         role=found.role,
         ip=ip,
         request_id=request_id,
-        suspended=row.state == AccountState.SUSPENDED,
-        closing=row.state == AccountState.CLOSING,
+        suspended=standing.is_suspended,
+        closing=standing.is_closing,
         delegation=found.delegation,
         proved_at=proved_at,
     )

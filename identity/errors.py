@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qcloud.kernel.errors import QCloudError
+from qcloud.kernel.errors import Conflict, Denied, QCloudError
 
 
 class SignInRefused(QCloudError):
@@ -48,4 +48,22 @@ class NoPortal(QCloudError):
             "You work for no account of this portal. Sign in to the portal of your account."
             if anywhere
             else "You are not a member of any account (any more).",
+        )
+
+
+class QuotaReached(Conflict):
+    """``identity.quota_reached``, 409: there is no room for one more; says who can make some."""
+
+    def __init__(self, message: str, *, quota: str, limit: int) -> None:
+        super().__init__(message, code="identity.quota_reached", quota=quota, limit=limit)
+
+
+class WrongPlace(Denied):
+    """``identity.wrong_network``, 403: the account is not entered from this address."""
+
+    def __init__(self, ip: str) -> None:
+        super().__init__(
+            f"This account cannot be entered from {ip or 'an unknown address'}: its owners allow"
+            " other networks alone. Come from one of them, or ask an owner to add yours.",
+            code="identity.wrong_network",
         )

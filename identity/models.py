@@ -40,6 +40,11 @@ class AccountState(models.TextChoices):
     SUSPENDED = "suspended"
     """Its staff read and change nothing; what its agents send is still taken and counted."""
     CLOSING = "closing"
+    """Read-only until ``erase_at``; until then whoever closed it can take that back."""
+    ERASING = "erasing"
+    """Nobody gets in; room after room forgets it. There is no way back."""
+    CLOSED = "closed"
+    """Erased. The row stays, so that invoices and journals go on naming somebody."""
 
 
 class Account(SubtreeModel):
@@ -61,6 +66,22 @@ class Account(SubtreeModel):
     currency = models.CharField(max_length=3)
     timezone = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    state_since = models.DateTimeField(null=True)
+    """When the state last changed; null: it never did."""
+    state_by = models.CharField(max_length=254, blank=True)
+    state_reason = models.CharField(max_length=500, blank=True)
+    state_before = models.CharField(max_length=9, blank=True)
+    """Of an account that is closing: what it goes back to."""
+    erase_at = models.DateTimeField(null=True)
+
+    allow_list = models.TextField(blank=True)
+    """Networks that its portal is entered from, one a line; empty: from everywhere."""
+    quota_accounts = models.BigIntegerField(null=True)
+    quota_environments = models.BigIntegerField(null=True)
+    quota_agents = models.BigIntegerField(null=True)
+    quota_staff = models.BigIntegerField(null=True)
+    quota_events = models.BigIntegerField(null=True)
 
     if TYPE_CHECKING:
         parent_id: UUID | None

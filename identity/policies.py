@@ -119,16 +119,33 @@ MFA_RECOVERY_CODES: Final = integer(
     unit="codes",
 )
 
+ACCOUNTS: Final = Group(
+    "accounts",
+    "Accounts",
+    "How accounts come and go.",
+    55,
+)
+CLOSING_GRACE: Final = duration(
+    "identity.closing.grace",
+    "Grace period of a closed account",
+    about="So long it can be read, exported and opened again; then everything is erased.",
+    group=ACCOUNTS,
+    default=30 * _DAY,
+    low=_DAY,
+    high=365 * _DAY,
+    sensitive=True,
+)
+
 LIMITS: Final = Group(
     "limits",
     "Limits",
-    "What an account may have where those above it set no quota. Empty is no limit.",
+    "What a customer may have where those above it set no quota. Empty is no limit.",
     60,
 )
 LIMIT_ACCOUNTS: Final = limit(
     "identity.limit.accounts",
     "Customers of a reseller",
-    about="Accounts below one reseller.",
+    about="Accounts below one reseller that has no quota of its own.",
     group=LIMITS,
     default=None,
     high=1_000_000,
@@ -137,7 +154,7 @@ LIMIT_ACCOUNTS: Final = limit(
 LIMIT_ENVIRONMENTS: Final = limit(
     "identity.limit.environments",
     "Environments",
-    about="Of one account; a reseller's customers share the reseller's.",
+    about="Of one customer. A reseller's quota is set on the reseller, and shared below it.",
     group=LIMITS,
     default=None,
     high=1_000_000,
@@ -146,7 +163,7 @@ LIMIT_ENVIRONMENTS: Final = limit(
 LIMIT_AGENTS: Final = limit(
     "identity.limit.agents",
     "Agents",
-    about="Of one account; a reseller's customers share the reseller's.",
+    about="Of one customer. A reseller's quota is set on the reseller, and shared below it.",
     group=LIMITS,
     default=None,
     high=10_000_000,
@@ -155,7 +172,7 @@ LIMIT_AGENTS: Final = limit(
 LIMIT_STAFF: Final = limit(
     "identity.limit.staff",
     "Staff",
-    about="People of one account; a reseller's customers share the reseller's.",
+    about="People of one customer. A reseller's quota is set on the reseller.",
     group=LIMITS,
     default=None,
     high=10_000_000,
@@ -164,7 +181,7 @@ LIMIT_STAFF: Final = limit(
 LIMIT_EVENTS: Final = limit(
     "identity.limit.events",
     "Events a day",
-    about="Of one account, by UTC days; a reseller's customers share the reseller's.",
+    about="Of one customer, by UTC days. A reseller's quota is set on the reseller.",
     group=LIMITS,
     default=None,
     high=1_000_000_000_000,

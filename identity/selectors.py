@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
 from uuid import UUID
 
 from identity.actors import actor_for
 from identity.models import Account, Membership
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
+from qcloud.kernel.settings.kinds import Network, Networks
 
 __all__ = ["actor_for"]
 
@@ -26,10 +29,27 @@ class AccountInfo:
     """ISO 4217."""
     timezone: str
     """IANA name."""
+    allow_list: str = ""
+    """Networks, one a line; empty: entered from everywhere."""
 
     @property
     def scope(self) -> Scope:
         return Scope(self.id, self.path, self.tier)
+
+    def admits(self, ip: str) -> bool:
+        """Whether the account's portal may be entered from this address."""
+        if not self.allow_list:
+            return True
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return False
+        return any(address in network for network in _networks(self.allow_list))
+
+
+@lru_cache(maxsize=1_024)
+def _networks(text: str) -> tuple[Network, ...]:
+    return Networks().parse(text)
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,7 @@ def account_info(row: Account) -> AccountInfo:
         state=row.state,
         currency=row.currency,
         timezone=row.timezone,
+        allow_list=row.allow_list,
     )
 
 

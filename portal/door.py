@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
 from audit.services import Outcome, Who, record_attempt, record_denial
+from identity.errors import WrongPlace
 from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
 from identity.sessions import Session, Stage, session_of
 from portal.client import client_ip
@@ -101,6 +102,8 @@ def _enter(
     actor = _actor(request, account)
     if account is None or actor is None:
         return _refuse_stranger(request, account)
+    if not account.admits(actor.ip):
+        return _refuse_network(request, actor)
     here = Here.of(request, account, actor)
     return _finish(_run(request, view, here, asked[request.method], kwargs))
 
@@ -166,6 +169,19 @@ def _refuse_stranger(request: HttpRequest, account: AccountInfo | None) -> HttpR
         object_id=request.path,
     )
     return _finish(error_page(request, NotFound(_STRANGER)))
+
+
+def _refuse_network(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """A member, or somebody who looks in from above, comes from outside the allow-list."""
+    error = WrongPlace(actor.ip)
+    record_denial(
+        actor=actor,
+        action="portal.page.enter",
+        error=error,
+        object_kind="page",
+        object_id=request.path,
+    )
+    return _finish(error_page(request, error))
 
 
 def _on_the_way(request: HttpRequest, row: Session | None) -> HttpResponseBase:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from audit.services import Outcome, Who, record, record_attempt
 from fleet.models import MAX_NAME, Agent, RegistrationToken
+from fleet.quotas import count_agents
 from fleet.selectors import (
     AgentIdentity,
     AgentInfo,
@@ -21,7 +22,9 @@ from fleet.selectors import (
 )
 from fleet.services.places import own_scope
 from fleet.services.tokens import new_token
+from identity.quotas import Quota
 from identity.selectors import root_account
+from identity.services import room_for
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.permissions import Actor, Permission, require
@@ -53,13 +56,15 @@ def agent_register(
     ``previous_agent_token`` proves who an agent was: it keeps its id and its token, also
     after its registration token was revoked. A known ``instance_id`` proves nothing, so
     without that token, or with that of a removed agent or of another environment, it is a
-    new agent. The token is the same again, because an answer may be lost on the way.
+    new agent. The token is the same again, because an answer may be lost on the way. Raises
+    ``QuotaReached`` for a new agent that does not fit into the account's quota.
     """
     with scoped(registration.scope):
         row = _proven(registration, request, previous_agent_token)
         token = previous_agent_token or ""
         known = row is not None
         if row is None:
+            room_for(registration.scope, Quota.AGENTS, count_agents)
             token = new_token(AGENT_PREFIX)
             row = Agent(account_id=registration.account_id, token_hash=token_hash(token))
         _describe(row, registration, request)

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from audit.services import record
 from fleet.models import CaptureLevel, Environment, ObjectStore, StoreType
+from fleet.quotas import count_environments
 from fleet.selectors import (
     EnvironmentInfo,
     ObjectStoreInfo,
@@ -16,6 +17,8 @@ from fleet.selectors import (
     object_store_info,
 )
 from fleet.services.places import own_scope, printable_name
+from identity.quotas import Quota
+from identity.services import room_for
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid
 from qcloud.kernel.permissions import Actor, Permission, require, require_whole_account
@@ -32,7 +35,8 @@ def environment_create(
     """Create an environment in the actor's account. It captures no payloads until it has an
     object store of its own.
 
-    Raises ``Denied``, ``Conflict`` (slug taken in this account), ``Invalid``.
+    Raises ``Denied``, ``Conflict`` (slug taken in this account, no room in the quota),
+    ``Invalid``.
     """
     require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
     scope = own_scope(actor)
@@ -48,6 +52,7 @@ def environment_create(
         capture_level=_level(capture_level),
     )
     with scoped(scope):
+        room_for(scope, Quota.ENVIRONMENTS, count_environments)
         try:
             with transaction.atomic():
                 row.save(force_insert=True)

@@ -1,11 +1,14 @@
 """What changes accounts, staff and sessions. Each function checks, changes and audits."""
 
-from identity.services.accounts import (
-    account_create,
+from identity.services.accounts import account_create, platform_create
+from identity.services.lifecycle import (
+    account_close,
+    account_close_withdraw,
     account_resume,
     account_suspend,
-    platform_create,
 )
+from identity.services.profiles import account_profile_set, allow_list_set
+from identity.services.quotas import quotas_set, room_for
 from identity.services.settings import setting_reset, settings_set
 from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
@@ -14,10 +17,16 @@ __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
     "Entered",
+    "account_close",
+    "account_close_withdraw",
     "account_create",
+    "account_profile_set",
     "account_resume",
     "account_suspend",
+    "allow_list_set",
     "platform_create",
+    "quotas_set",
+    "room_for",
     "setting_reset",
     "settings_set",
     "sign_in",

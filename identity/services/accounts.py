@@ -10,9 +10,11 @@ from django.db import IntegrityError, transaction
 
 from audit.services import record
 from identity.models import SLUG_LENGTH, Account, AccountState
+from identity.quotas import Quota, count_accounts
 from identity.selectors import AccountInfo, account, account_info, root_account
 from identity.services.places import acting
-from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
+from identity.services.quotas import room_for
+from qcloud.kernel.errors import Conflict, Denied, Invalid
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import Tier, unscoped
@@ -65,7 +67,8 @@ def account_create(
 
     ``slug`` is unique on the platform and cannot change: addresses hold it. Raises
     ``Denied`` (no right, or not a place for this tier), ``NotFound`` (the parent is not the
-    actor's own account or below it), ``Conflict`` (slug taken, parent not active), ``Invalid``.
+    actor's own account or below it), ``Conflict`` (slug taken, parent not active, no room in
+    its quota), ``Invalid``.
     """
     require(actor, Permission.IDENTITY_ACCOUNT_CREATE)
     wanted = _checked(name, slug, currency, timezone)
@@ -75,52 +78,8 @@ def account_create(
             raise Denied(f"A {parent.tier} account cannot have a {tier} account below it.")
         if parent.state != AccountState.ACTIVE:
             raise Conflict(f"{parent.name} is {parent.state}. Resume it, then create accounts.")
+        room_for(parent.scope, Quota.ACCOUNTS, count_accounts)
         return _insert(actor, tier, parent, wanted)
-
-
-def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo:
-    """Make an account read-only for its staff. Its agents' data is still taken and counted.
-
-    The accounts below it go on as they are. Raises ``Denied``, ``NotFound`` (not below the
-    actor's account), ``Conflict`` (not active), ``Invalid`` (no reason given).
-    """
-    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
-    if not reason.replace("\0", "").strip():
-        raise Invalid("Say why the account is suspended; its staff will ask.")
-    return _switch(actor, account_id, AccountState.ACTIVE, AccountState.SUSPENDED, reason)
-
-
-def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
-    """Undo ``account_suspend``. Raises ``Denied``, ``NotFound``, ``Conflict`` (not suspended)."""
-    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
-    return _switch(actor, account_id, AccountState.SUSPENDED, AccountState.ACTIVE, "")
-
-
-def _switch(
-    actor: Actor, account_id: UUID, before: AccountState, after: AccountState, reason: str
-) -> AccountInfo:
-    with acting(actor):
-        below = Account.objects.select_for_update().filter(id=account_id, parent__isnull=False)
-        if actor.scope is not None:
-            below = below.exclude(id=actor.scope.account_id)
-        row = below.first()
-        if row is None:
-            raise NotFound("There is no such account below yours.")
-        if row.state != before:
-            raise Conflict(f"{row.name} is {row.state}; only an account that is {before} can.")
-        row.state = after
-        row.save(update_fields=["state"])
-        info = account_info(row)
-        verb = "suspend" if after == AccountState.SUSPENDED else "resume"
-        record(
-            actor=actor,
-            action=f"identity.account.{verb}",
-            object_kind="account",
-            object_id=row.id,
-            reason=reason,
-            scope=info.scope,
-        )
-    return info
 
 
 def _insert(actor: Actor, tier: Tier, parent: AccountInfo | None, wanted: _Wanted) -> AccountInfo:
@@ -155,15 +114,28 @@ def _columns(wanted: _Wanted) -> dict[str, Any]:
 
 
 def _checked(name: str, slug: str, currency: str, timezone: str) -> _Wanted:
-    fields = {}
-    if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
-        fields["name"] = "Between 1 and 100 printable characters."
+    fields = _wrong_names(name, timezone)
     if len(slug) > SLUG_LENGTH or not _SLUG.fullmatch(slug):
         fields["slug"] = f"Lower-case letters, digits and single hyphens, at most {SLUG_LENGTH}."
     if not _CURRENCY.fullmatch(currency):
         fields["currency"] = "Three capital letters of ISO 4217, such as EUR."
-    if timezone not in available_timezones():
-        fields["timezone"] = "A name of the time zone database, such as Europe/Berlin."
     if fields:
         raise Invalid("The account cannot be created like this.", fields=fields)
     return _Wanted(name.strip(), slug, currency, timezone)
+
+
+def checked_names(*, name: str, timezone: str) -> dict[str, object]:
+    """What can be changed later on. Raises ``Invalid``."""
+    fields = _wrong_names(name, timezone)
+    if fields:
+        raise Invalid("Nothing was changed.", fields=fields)
+    return {"name": name.strip(), "timezone": timezone}
+
+
+def _wrong_names(name: str, timezone: str) -> dict[str, str]:
+    fields = {}
+    if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
+        fields["name"] = "Between 1 and 100 printable characters."
+    if timezone not in available_timezones():
+        fields["timezone"] = "A name of the time zone database, such as Europe/Berlin."
+    return fields

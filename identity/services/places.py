@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from typing import Any
+from uuid import UUID
 
-from qcloud.kernel.errors import Denied, Invalid
+from identity.models import Account
+from qcloud.kernel.errors import Denied, Invalid, NotFound
 from qcloud.kernel.permissions import ROLES, Actor, RoleName, missing
 from qcloud.kernel.scope import Tier, scoped, unscoped
 
@@ -17,6 +19,20 @@ def acting(actor: Actor) -> AbstractContextManager[Any]:
     if actor.kind != "system":
         raise Denied("Choose the account that you act for.")
     return unscoped("the system acts on an account")
+
+
+def row_below(actor: Actor, account_id: UUID) -> Account:
+    """An account strictly below the actor's own, locked; for the system any but the first.
+
+    Within ``acting``. Raises ``NotFound``.
+    """
+    below = Account.objects.select_for_update().filter(id=account_id, parent__isnull=False)
+    if actor.scope is not None:
+        below = below.exclude(id=actor.scope.account_id)
+    row: Account | None = below.first()
+    if row is None:
+        raise NotFound("There is no such account below yours.")
+    return row
 
 
 def role_named(name: str) -> RoleName:

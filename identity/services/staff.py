@@ -9,8 +9,10 @@ from django.db import IntegrityError, transaction
 
 from audit.services import record
 from identity.models import Account, AccountState, Membership, User
+from identity.quotas import Quota, count_staff
 from identity.selectors import StaffInfo, account_info, scope_of, staff_info
 from identity.services.places import acting, require_grantable, role_named
+from identity.services.quotas import room_for
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
 from qcloud.kernel.permissions import Actor, Permission, RoleName, require
 from qcloud.kernel.scope import Scope, scoped, unscoped
@@ -149,6 +151,7 @@ def _person(email: str, name: str, password: str) -> User:
 
 
 def _join(place: Scope, user: User, role: RoleName) -> Membership:
+    room_for(place, Quota.STAFF, count_staff)
     row = Membership(account_id=place.account_id, user=user, role=role)
     try:
         with transaction.atomic():

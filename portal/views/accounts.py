@@ -28,6 +28,8 @@ STATES: Final = {
     "active": Cell("active", tone="ok", icon="check"),
     "suspended": Cell("suspended", tone="warn", icon="pause"),
     "closing": Cell("closing", tone="danger", icon="close"),
+    "erasing": Cell("erasing", tone="danger", icon="close"),
+    "closed": Cell("closed", tone="muted", icon="lock"),
 }
 CURRENCIES: Final = (("EUR", "EUR"), ("USD", "USD"), ("GBP", "GBP"), ("CHF", "CHF"), ("JPY", "JPY"))
 

@@ -221,11 +221,13 @@ def test_a_suspended_account_reads_and_changes_nothing(
     require(customer_owner.actor, Permission.FLEET_ENVIRONMENT_WRITE)
 
 
-def test_accounts_below_a_suspended_one_go_on(
+def test_accounts_below_a_suspended_one_are_suspended_with_it(
     cloud_admin: Person, reseller_owner: Person, customer_owner: Person
 ) -> None:
     account_suspend(actor=cloud_admin.actor, account_id=reseller_owner.account.id, reason="unpaid")
-    require(customer_owner.actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    require(customer_owner.actor, Permission.PULSE_TRAFFIC_READ)
+    with pytest.raises(Denied, match="suspended"):
+        require(customer_owner.actor, Permission.FLEET_ENVIRONMENT_WRITE)
     with pytest.raises(Denied, match="suspended"):
         found(reseller_owner.actor, Tier.CUSTOMER, "new")
     with pytest.raises(Denied, match="suspended"):

@@ -1,0 +1,134 @@
+"""How an account is suspended, resumed, closed and opened again.
+
+```
+active ⇄ suspended        read-only; agents' data is still taken and counted
+   └────────┴──▶ closing  read-only until a date; can be withdrawn
+                    └──▶ erasing ──▶ closed      no way back
+```
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from audit.services import record
+from identity.models import Account, AccountState
+from identity.policies import CLOSING_GRACE
+from identity.selectors import AccountInfo, account_info
+from identity.services.places import acting, row_below
+from qcloud.kernel import outbox
+from qcloud.kernel.clock import now
+from qcloud.kernel.errors import Conflict, Invalid
+from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
+from qcloud.kernel.settings import value
+
+CLOSING: Final = "identity.account.closing"
+"""Topic: the account is closing; ``erase_at`` in the payload."""
+WITHDRAWN: Final = "identity.account.close_withdrawn"
+
+_OPEN: Final = frozenset({AccountState.ACTIVE, AccountState.SUSPENDED})
+
+
+def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo:
+    """Make an account read-only for its staff. Its agents' data is still taken and counted.
+
+    The accounts below a reseller are read-only with it, whatever their own state, until it
+    is resumed. Raises ``Denied``, ``NotFound`` (not below the actor's account), ``Conflict``
+    (not active), ``Invalid`` (no reason given).
+    """
+    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
+    why = _reason(reason, "Say why the account is suspended; its staff will ask.")
+    with acting(actor):
+        row = row_below(actor, account_id)
+        _expect(row, AccountState.ACTIVE)
+        return _move(actor, row, AccountState.SUSPENDED, "suspend", why)
+
+
+def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
+    """Undo ``account_suspend``. Raises ``Denied``, ``NotFound``, ``Conflict`` (not suspended)."""
+    require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
+    with acting(actor):
+        row = row_below(actor, account_id)
+        _expect(row, AccountState.SUSPENDED)
+        return _move(actor, row, AccountState.ACTIVE, "resume", "")
+
+
+def account_close(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo:
+    """Begin the end of an account: read-only at once, erased after the grace period.
+
+    A reseller is closed when all of its customers are. Raises ``Denied``, ``StepUpNeeded``,
+    ``NotFound``, ``Conflict`` (not open, or with open accounts below), ``Invalid``.
+    """
+    require(actor, Permission.IDENTITY_ACCOUNT_CLOSE)
+    require_fresh(actor)
+    why = _reason(reason, "Say why the account is closed; its owners will ask.")
+    with acting(actor):
+        row = row_below(actor, account_id)
+        if row.state not in _OPEN:
+            raise Conflict(f"{row.name} is {row.state} already.")
+        _refuse_with_customers(row)
+        row.state_before = row.state
+        row.erase_at = now() + value(CLOSING_GRACE)
+        info = _move(actor, row, AccountState.CLOSING, "close", why)
+        outbox.publish(CLOSING, {"erase_at": row.erase_at.isoformat()}, account_id=row.id)
+    return info
+
+
+def account_close_withdraw(*, actor: Actor, account_id: UUID) -> AccountInfo:
+    """Take ``account_close`` back: the account is again what it was before.
+
+    Raises ``Denied``, ``NotFound``, ``Conflict`` (not closing, or its grace period is over).
+    """
+    require(actor, Permission.IDENTITY_ACCOUNT_CLOSE)
+    with acting(actor):
+        row = row_below(actor, account_id)
+        _expect(row, AccountState.CLOSING)
+        back, row.state_before, row.erase_at = AccountState(row.state_before), "", None
+        info = _move(actor, row, back, "close_withdraw", "")
+        outbox.publish(WITHDRAWN, {}, account_id=row.id)
+    return info
+
+
+def _move(actor: Actor, row: Account, after: AccountState, verb: str, reason: str) -> AccountInfo:
+    before, row.state = row.state, after
+    row.state_since, row.state_by, row.state_reason = now(), actor.label[:254], reason
+    row.save(
+        update_fields=[
+            "state", "state_since", "state_by", "state_reason", "state_before", "erase_at",
+        ]
+    )  # fmt: skip
+    info = account_info(row)
+    record(
+        actor=actor,
+        action=f"identity.account.{verb}",
+        object_kind="account",
+        object_id=row.id,
+        reason=reason,
+        scope=info.scope,
+        data={"before": before, "after": after}
+        | ({"erase_at": row.erase_at.isoformat()} if row.erase_at else {}),
+    )
+    return info
+
+
+def _expect(row: Account, state: AccountState) -> None:
+    if row.state != state:
+        raise Conflict(f"{row.name} is {row.state}; only an account that is {state} can.")
+
+
+def _refuse_with_customers(row: Account) -> None:
+    below = Account.objects.filter(account_path__startswith=row.account_path).exclude(id=row.id)
+    left = below.filter(state__in=_OPEN).count()
+    if left:
+        raise Conflict(
+            f"{row.name} has {left} open {'account' if left == 1 else 'accounts'} below it."
+            " Close these first, then this one."
+        )
+
+
+def _reason(text: str, missing: str) -> str:
+    written = text.replace("\0", "").strip()
+    if not written:
+        raise Invalid(missing, fields={"reason": "A sentence."})
+    return written[:500]
