@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import models
 
 from qcloud.kernel.models import TenantModel
+from vaultsvc.fields import EncryptedField
 
 MAX_NAME = 100
 HASH_LENGTH = 64
@@ -57,7 +58,7 @@ class Environment(TenantModel):
 
 
 class RegistrationToken(TenantModel):
-    """What an agent of an environment registers with. The token itself is not kept."""
+    """What an agent of an environment registers with: found by its hash, kept sealed."""
 
     environment = models.ForeignKey(
         Environment, on_delete=models.PROTECT, related_name="+", db_constraint=False
@@ -65,6 +66,8 @@ class RegistrationToken(TenantModel):
     name = models.CharField(max_length=MAX_NAME)
     token_hash = models.CharField(max_length=HASH_LENGTH, unique=True)
     """SHA-256, hexadecimal. 256 random bits need neither salt nor slowness."""
+    token = EncryptedField(null=True)
+    """For whoever may copy it again; ``None`` for tokens older than sealing."""
     last_four = models.CharField(max_length=4)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=254)

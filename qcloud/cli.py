@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from qcloud import vault
 from qcloud.kernel.env import Env, SettingError
 from qcloud.platform.folder import DataFolder, FolderError
 from qcloud.platform.process import StartError
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", _migrate, "bring database and event store to this version's schema")
     add("demo", _demo, "make the demo accounts; what is generated is kept in the data folder")
     add("bill", _bill, "compute the drafts of the current month now, for every seller")
+    vault.add_commands(add("vault", _vault, "the keys: status, rotation, shredding"))
     add("clean-data", _clean_data, "forget all data of the platform in the data folder")
     replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
     replay.add_argument("file", nargs="?", metavar="FILE", help="made by: qcloud-agent record FILE")
@@ -150,6 +152,11 @@ def _bill(_parsed: argparse.Namespace) -> int:
     from qcloud import bill
 
     return bill.main()
+
+
+def _vault(parsed: argparse.Namespace) -> int:
+    _setup_django()
+    return vault.main(parsed)
 
 
 def _clean_data(_parsed: argparse.Namespace) -> int:

@@ -129,6 +129,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliveries": {"task": "notify.tasks.sweep", "schedule": 15.0},
     "deliveries-forget": {"task": "notify.tasks.forget", "schedule": crontab(minute=40)},
     "usage": {"task": "pulse.tasks.recompute_recent_usage", "schedule": 60.0},
+    "key-runs": {"task": "vaultsvc.tasks.carry_on", "schedule": 300.0},
     "billing-drafts": {"task": "billing.tasks.refresh_drafts", "schedule": crontab(minute=5)},
 }
 
@@ -153,6 +154,7 @@ if KEY_BACKEND not in {"keyring", "vault"}:
 KEYRING_PATH = env.path("QCLOUD_KEYRING_PATH", BASE_DIR / ".data" / "keys" / "keyring")
 KEYRING_SECRET = env.secret("QCLOUD_KEYRING_SECRET", "") or None
 KEYRING_REASON = env.text("QCLOUD_KEYRING_IN_PRODUCTION", "")
+KEY_ROTATION_DAYS = env.integer("QCLOUD_KEY_ROTATION_DAYS", 90, low=1, high=3_650)
 KEY_CACHE_SECONDS = env.integer("QCLOUD_KEY_CACHE_SECONDS", 60, low=1, high=600)
 
 # --- Sessions and cookies.

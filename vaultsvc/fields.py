@@ -54,10 +54,20 @@ class Secret(_Opaque):
 class Sealed(_Opaque):
     """A sealed value of one row."""
 
-    __slots__ = ("_instance", "_place", "_raw")
+    __slots__ = ("_place", "_raw")
 
-    def __init__(self, raw: bytes, place: Place, instance: models.Model) -> None:
-        self._raw, self._place, self._instance = raw, place, instance
+    def __init__(self, raw: bytes, place: Place) -> None:
+        self._raw: Final = raw
+        self._place: Final = place
+
+    def raw_for(self, place: Place) -> bytes:
+        """What the column of that row holds. Raises ``TypeError`` for another row's place."""
+        if place != self._place:
+            raise TypeError(
+                f"a value sealed for {self._place.table}.{self._place.column} of one row must be"
+                " revealed and assigned to another"
+            )
+        return self._raw
 
     def reveal(self) -> str:
         """Raises ``SealBroken``, ``KeyShredded``, ``SealerUnavailable``."""
@@ -94,7 +104,7 @@ class _Attribute:
             instance.refresh_from_db(fields=[self.field.attname])  # it was deferred
         value = instance.__dict__[self.field.attname]
         if isinstance(value, SealedBytes):
-            return Sealed(value, self.field.place(instance), instance)
+            return Sealed(value, self.field.place(instance))
         return value
 
     def __set__(self, instance: models.Model, value: object) -> None:
@@ -105,11 +115,10 @@ class _Attribute:
             return value
         if isinstance(value, str | bytes):
             return Secret(value)
-        if isinstance(value, Sealed) and value._instance is instance:  # noqa: SLF001  its own
-            return value._raw  # noqa: SLF001
+        if isinstance(value, Sealed):  # as refresh_from_db() copies it
+            return value.raw_for(self.field.place(instance))
         raise TypeError(
-            f"{self.field.model.__name__}.{self.field.name} takes text, bytes or a Secret; a value"
-            " sealed for another row must be revealed and assigned"
+            f"{self.field.model.__name__}.{self.field.name} takes text, bytes or a Secret"
         )
 
 
@@ -140,7 +149,7 @@ class EncryptedField(models.BinaryField):  # type: ignore[type-arg]
 
     def owner_of(self, instance: models.Model) -> UUID:
         """Whose key seals the instance's value. Raises ``ValueError`` when it is not set yet."""
-        owner = self.owner if isinstance(self.owner, UUID) else getattr(instance, self.owner)
+        owner = self.owner if isinstance(self.owner, UUID) else getattr(instance, self.owner, None)
         if owner is None:
             raise ValueError(f"{self.model.__name__}.{self.owner} must be set before sealing")
         return owner if isinstance(owner, UUID) else UUID(str(owner))

@@ -108,10 +108,10 @@ class DataKeys:
     def _hold_by_id(self, key_id: UUID, owner: UUID) -> _Held:
         with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
             row = DataKey.objects.filter(id=key_id).first()
-        if row is None:
+            if row is not None and row.owner != owner:
+                raise Broken
             refuse_shredded(owner)
-            raise Broken
-        if row.owner != owner:
+        if row is None:
             raise Broken
         return self._hold((key_id, ""), owner, _opened(row))
 
@@ -124,7 +124,6 @@ def make(owner: UUID, purpose: str) -> tuple[DataKey, bytes | None]:
 
     Two processes may be at it: the database lets one row be active, the other's is dropped.
     """
-    refuse_shredded(owner)
     fresh = backend().new_data_key(owner)
     return apart(lambda: _insert(owner, purpose, fresh))
 
@@ -161,6 +160,7 @@ def lock_owner(owner: UUID) -> None:
 
 def _active_row(owner: UUID, purpose: str) -> DataKey | None:
     with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+        refuse_shredded(owner)
         row: DataKey | None = DataKey.objects.filter(
             owner=owner, purpose=purpose, state=State.ACTIVE
         ).first()
@@ -175,8 +175,6 @@ def refuse_shredded(owner: UUID) -> None:
 
 
 def _opened(row: DataKey) -> Key:
-    if row.state == State.DESTROYED:
-        raise KeyShredded(row.owner)
     try:
         return Key(row.id, backend().unwrap(row.owner, bytes(row.wrapped)))
     except ValueError as error:

@@ -74,12 +74,16 @@ class Run(InternalModel):
 
     owner = models.UUIDField(null=True)
     """``None``: of every owner."""
+    rotates = models.BooleanField(default=False)
+    """First every owner whose key is older than the run gets a new one."""
     started_at = models.DateTimeField(auto_now_add=True)
     started_by = models.CharField(max_length=MAX_LABEL)
     finished_at = models.DateTimeField(null=True)
     total = models.BigIntegerField(default=0)
     done = models.BigIntegerField(default=0)
-    """Values looked at, of ``total``."""
+    """Owners rotated and values looked at, of ``total``."""
+    rotated = models.BigIntegerField(default=0)
+    """Owners with a new key."""
     resealed = models.BigIntegerField(default=0)
     broken = models.BigIntegerField(default=0)
     """Values that do not open; they are left as they are, and journalled."""

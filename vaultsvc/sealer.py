@@ -35,7 +35,7 @@ class VaultSealer:
             key = held.by_id(envelope.key_id(sealed), place.account_id)
             return envelope.unseal(key, sealed, place)
         except envelope.Broken:
-            _journal(place)
+            journal_broken(place)
             raise SealBroken(place.table, place.column, place.row) from None
 
     def blind_index(self, plaintext: bytes, place: Place) -> bytes:
@@ -52,7 +52,7 @@ class VaultSigner:
         return backend().public_keys(purpose)
 
 
-def _journal(place: Place) -> None:
+def journal_broken(place: Place) -> None:
     """In a transaction of its own: the caller's is on its way to be rolled back."""
     scope, request_id = _scope_of(place.account_id), request_id_var.get()
     try:

@@ -10,7 +10,11 @@ from fleet.services.environments import (
     object_store_set,
 )
 from fleet.services.objects import object_open
-from fleet.services.tokens import registration_token_create, registration_token_revoke
+from fleet.services.tokens import (
+    registration_token_create,
+    registration_token_reveal,
+    registration_token_revoke,
+)
 
 __all__ = [
     "agent_heartbeat",
@@ -22,6 +26,7 @@ __all__ = [
     "object_open",
     "object_store_set",
     "registration_token_create",
+    "registration_token_reveal",
     "registration_token_revoke",
     "token_refused",
 ]

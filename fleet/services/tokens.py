@@ -9,7 +9,7 @@ from fleet.selectors import TokenInfo, environment_row, token_hash, token_info
 from fleet.services.places import own_scope, printable_name
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, NotFound
-from qcloud.kernel.permissions import Actor, Permission, require
+from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
 from qcloud.kernel.scope import scoped
 from wire.protocol import REGISTRATION_TOKEN_PREFIX
 
@@ -39,6 +39,7 @@ def registration_token_create(
             environment=environment,
             name=label,
             token_hash=token_hash(token),
+            token=token,
             last_four=token[-4:],
             created_by=actor.label,
         )
@@ -52,6 +53,37 @@ def registration_token_create(
     return token_info(row), token
 
 
+def registration_token_reveal(*, actor: Actor, token_id: UUID) -> str:
+    """The token's text once more, for somebody who proved a moment ago who it is.
+
+    Raises ``Denied``, ``StepUpNeeded``, ``NotFound``, ``Conflict`` (revoked, or made before
+    tokens were kept), ``SealBroken``, ``KeyShredded``, ``SealerUnavailable``.
+    """
+    require(actor, Permission.FLEET_TOKEN_REVEAL)
+    require_fresh(actor)
+    with scoped(own_scope(actor)):
+        row = _token_row(RegistrationToken.objects.filter(id=token_id).first())
+        if row.revoked_at is not None:
+            raise Conflict(f"The token “{row.name}” is revoked; nothing can register with it.")
+        if row.token is None:
+            raise Conflict(f"The token “{row.name}” was shown once and not kept. Make a new one.")
+        text: str = row.token.reveal()
+        record(
+            actor=actor,
+            action="fleet.token.reveal",
+            object_kind="registration_token",
+            object_id=row.id,
+            data={"name": row.name, "last_four": row.last_four},
+        )
+    return text
+
+
+def _token_row(row: RegistrationToken | None) -> RegistrationToken:
+    if row is None:
+        raise NotFound("There is no such registration token in this account.")
+    return row
+
+
 def registration_token_revoke(*, actor: Actor, token_id: UUID) -> TokenInfo:
     """No agent registers with the token any more, and those that did are refused.
 
@@ -60,9 +92,7 @@ def registration_token_revoke(*, actor: Actor, token_id: UUID) -> TokenInfo:
     """
     require(actor, Permission.FLEET_TOKEN_REVOKE)
     with scoped(own_scope(actor)):
-        row = RegistrationToken.objects.select_for_update().filter(id=token_id).first()
-        if row is None:
-            raise NotFound("There is no such registration token in this account.")
+        row = _token_row(RegistrationToken.objects.select_for_update().filter(id=token_id).first())
         if row.revoked_at is not None:
             raise Conflict(f"The token “{row.name}” is revoked already.")
         row.revoked_at = now()

@@ -23,6 +23,7 @@ from fleet.services import (
     object_open,
     object_store_set,
     registration_token_create,
+    registration_token_reveal,
     registration_token_revoke,
 )
 from identity.services import (
@@ -34,6 +35,7 @@ from identity.services import (
     staff_remove,
     staff_role_set,
 )
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Tier, unscoped
@@ -139,6 +141,12 @@ BY_CUSTOMER: dict[str, tuple[str, Call]] = {
     "object_store_set": (
         "fleet.object_store.set",
         lambda s, a: object_store_set(actor=a, environment_id=s.production.id, path="/srv/acme"),
+    ),
+    "registration_token_reveal": (
+        "fleet.token.reveal",
+        lambda s, a: registration_token_reveal(
+            actor=replace(a, proved_at=now()), token_id=s.token_id
+        ),
     ),
     "registration_token_create": (
         "fleet.token.create",

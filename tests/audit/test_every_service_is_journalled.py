@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("notify", "identity", "fleet", "pulse", "billing")
+ROOMS = ("vaultsvc", "notify", "identity", "fleet", "pulse", "billing")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

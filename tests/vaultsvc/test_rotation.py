@@ -1,0 +1,249 @@
+"""Rotation and rewrapping: online, restartable, beside writers."""
+
+from __future__ import annotations
+
+import threading
+from uuid import UUID
+
+import pytest
+from django.db import connections
+
+from fleet.models import RegistrationToken
+from qcloud.kernel.errors import Conflict, Denied, StepUpNeeded
+from qcloud.kernel.permissions import Actor
+from qcloud.kernel.scope import scoped, unscoped
+from qcloud.kernel.sealing import SealerUnavailable
+from tests.factories.cast import Person
+from tests.vaultsvc.values import (
+    SYSTEM,
+    active_key,
+    entries,
+    environment_of,
+    fill,
+    keys_in_use,
+    revealed,
+)
+from vaultsvc import selectors, walk
+from vaultsvc.backends.keyring import Keyring
+from vaultsvc.models import DataKey, State
+from vaultsvc.selectors import RunInfo
+from vaultsvc.services import key_rewrap_start, key_rotate_start, run_carry_on
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Killed(BaseException):
+    """As a signal would: nothing in the platform catches it."""
+
+
+def test_rotation_seals_everything_under_new_keys(
+    keyring: Keyring, customer_owner: Person, other_customer_owner: Person
+) -> None:
+    people = (customer_owner, other_customer_owner)
+    ids = {p.slug: fill(p, environment_of(p), 7) for p in people}
+    before = {p.slug: active_key(p.account.id) for p in people}
+    key_rotate_start(actor=SYSTEM)
+    run = run_carry_on(actor=SYSTEM, batch=3)
+    assert run is not None
+    assert (run.rotated, run.resealed, run.broken, run.done) == (2, 14, 0, run.total)
+    for person in people:
+        after = active_key(person.account.id)
+        assert after.id != before[person.slug].id
+        assert after.key_version == 2
+        assert keys_in_use(person.account.id) == {after.id}
+        assert revealed(person) == {row: str(row) for row in ids[person.slug]}
+        versions = keyring.versions(person.account.id)
+        assert versions is not None
+        assert versions.newest == 2
+    with unscoped("test"):
+        old = DataKey.objects.get(id=before["acme"].id)
+    assert (old.state, old.key_version) == (State.SUPERSEDED, 2)
+    (entry,) = entries("vaultsvc.run.finish")
+    assert (entry.data["rotated"], entry.data["resealed"], entry.data["values"]) == (2, 14, 14)
+
+
+@pytest.mark.usefixtures("keyring")
+def test_one_account_alone(customer_owner: Person, other_customer_owner: Person) -> None:
+    for person in (customer_owner, other_customer_owner):
+        fill(person, environment_of(person), 2)
+    untouched = active_key(other_customer_owner.account.id)
+    key_rotate_start(actor=SYSTEM, owner=customer_owner.account.id)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.rotated, run.resealed, run.total) == (1, 2, 3)
+    assert active_key(other_customer_owner.account.id).id == untouched.id
+    assert keys_in_use(other_customer_owner.account.id) == {untouched.id}
+
+
+@pytest.mark.usefixtures("keyring")
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_a_killed_run_goes_on_where_it_was(customer_owner: Person, steps: int) -> None:
+    ids = fill(customer_owner, environment_of(customer_owner), 10)
+    key_rotate_start(actor=SYSTEM)
+    seen: list[RunInfo] = []
+
+    def kill(run: RunInfo) -> None:
+        seen.append(run)
+        if len(seen) == steps:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_carry_on(actor=SYSTEM, progress=kill, batch=3)
+    left = selectors.key_status().going
+    assert left is not None
+    assert (left.done, left.total) == (1 + 3 * (steps - 1), 11)
+    run = run_carry_on(actor=SYSTEM, batch=3)
+    assert run is not None
+    assert (run.rotated, run.resealed, run.done, run.percent) == (1, 10, 11, 100)
+    assert revealed(customer_owner) == {row: str(row) for row in ids}
+    assert keys_in_use(customer_owner.account.id) == {active_key(customer_owner.account.id).id}
+    assert run_carry_on(actor=SYSTEM) is None
+
+
+def test_keys_that_go_away_half_way_leave_the_run_to_be_taken_up(
+    keyring: Keyring, customer_owner: Person
+) -> None:
+    fill(customer_owner, environment_of(customer_owner), 4)
+    key_rotate_start(actor=SYSTEM)
+    keyring._file.path.chmod(0o644)
+    with pytest.raises(SealerUnavailable, match="can be read by others"):
+        run_carry_on(actor=SYSTEM)
+    keyring._file.path.chmod(0o600)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.rotated, run.resealed) == (1, 4)
+
+
+@pytest.mark.usefixtures("keyring")
+def test_rewrapping_again_changes_nothing(customer_owner: Person) -> None:
+    fill(customer_owner, environment_of(customer_owner), 3)
+    with unscoped("test"):
+        before = list(RegistrationToken.objects.order_by("id").values_list("token", flat=True))
+    for _ in range(2):
+        key_rewrap_start(actor=SYSTEM)
+        run = run_carry_on(actor=SYSTEM)
+        assert run is not None
+        assert (run.rotated, run.resealed, run.done) == (0, 0, 3)
+    with unscoped("test"):
+        after = list(RegistrationToken.objects.order_by("id").values_list("token", flat=True))
+    assert after == before
+
+
+@pytest.mark.usefixtures("keyring")
+def test_a_value_saved_meanwhile_is_not_overwritten(
+    customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row_id,) = fill(customer_owner, environment_of(customer_owner), 1)
+    key_rotate_start(actor=SYSTEM)
+    swap = walk._swap
+
+    def after_somebody_saved(column: walk.SealedColumn, rows: list[object]) -> int:
+        _in_thread(lambda: _save(customer_owner, row_id, "newer"))
+        return swap(column, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(walk, "_swap", after_somebody_saved)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.resealed, run.done) == (0, 2)
+    assert revealed(customer_owner) == {row_id: "newer"}
+
+
+@pytest.mark.usefixtures("keyring")
+def test_a_broken_value_is_left_counted_and_journalled(customer_owner: Person) -> None:
+    first, second = fill(customer_owner, environment_of(customer_owner), 2)
+    with unscoped("test"):
+        stolen = RegistrationToken.objects.values_list("token", flat=True).get(id=first)
+        RegistrationToken.objects.filter(id=second).update(token=stolen)
+    key_rotate_start(actor=SYSTEM)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.resealed, run.broken) == (1, 1)
+    assert [entry.object_id for entry in entries("vaultsvc.value.unseal")] == [str(second)]
+
+
+@pytest.mark.usefixtures("keyring")
+def test_sixteen_threads_seal_while_keys_rotate(customer_owner: Person) -> None:
+    environment = environment_of(customer_owner)
+    made: list[UUID] = []
+    failed: list[BaseException] = []
+
+    def writer() -> None:
+        try:
+            for _ in range(12):
+                made.extend(fill(customer_owner, environment, 3))
+        except BaseException as error:  # noqa: BLE001  shown by the test's own thread
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=writer) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    rotations = 0
+    while any(thread.is_alive() for thread in threads) or rotations < 2:
+        key_rotate_start(actor=SYSTEM)
+        run_carry_on(actor=SYSTEM, batch=50)
+        rotations += 1
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(made) == 16 * 12 * 3
+    assert revealed(customer_owner) == {row: str(row) for row in made}
+    with unscoped("test"):
+        assert DataKey.objects.filter(state=State.ACTIVE, purpose="seal").count() == 1
+    key_rewrap_start(actor=SYSTEM)
+    run_carry_on(actor=SYSTEM)
+    assert keys_in_use(customer_owner.account.id) == {active_key(customer_owner.account.id).id}
+
+
+@pytest.mark.usefixtures("keyring")
+def test_sixteen_threads_of_a_cold_account_get_one_key(customer_owner: Person) -> None:
+    environment = environment_of(customer_owner)
+    gate = threading.Barrier(16)
+    made: list[UUID] = []
+
+    def writer() -> None:
+        gate.wait()
+        made.extend(fill(customer_owner, environment, 1))
+        connections.close_all()
+
+    threads = [threading.Thread(target=writer) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert revealed(customer_owner) == {row: str(row) for row in made}
+    with unscoped("test"):
+        assert DataKey.objects.filter(owner=customer_owner.account.id).count() == 1
+
+
+@pytest.mark.usefixtures("keyring")
+def test_who_may(cloud_admin: Person, customer_owner: Person) -> None:
+    with pytest.raises(StepUpNeeded):
+        key_rotate_start(actor=cloud_admin.actor)
+    for actor in (customer_owner.actor, Actor("staff", None, "x", None, frozenset())):
+        with pytest.raises(Denied):
+            key_rotate_start(actor=actor)
+        with pytest.raises(Denied):
+            key_rewrap_start(actor=actor)
+    assert entries("vaultsvc.key.rotate") == []
+    key_rewrap_start(actor=cloud_admin.actor)
+    with pytest.raises(Conflict, match="being sealed anew already: 0 of 0"):
+        key_rewrap_start(actor=cloud_admin.actor)
+
+
+def _save(person: Person, row_id: UUID, text: str) -> None:
+    with scoped(person.scope):
+        row = RegistrationToken.objects.get(id=row_id)
+        row.token = text
+        row.save(update_fields=["token"])
+
+
+def _in_thread(work: object) -> None:
+    def run() -> None:
+        work()  # type: ignore[operator]
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()

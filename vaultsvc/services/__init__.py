@@ -1,0 +1,6 @@
+"""What changes keys: rotation, sealing anew, shredding. Each checks, changes and audits."""
+
+from vaultsvc.services.runs import key_rewrap_start, key_rotate_start, run_carry_on
+from vaultsvc.services.shredding import account_shred
+
+__all__ = ["account_shred", "key_rewrap_start", "key_rotate_start", "run_carry_on"]
