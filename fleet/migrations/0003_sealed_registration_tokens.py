@@ -10,7 +10,7 @@ import vaultsvc.fields
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("fleet", "0001_initial")]
+    dependencies: ClassVar = [("fleet", "0002_environment_limit")]
 
     operations: ClassVar = [
         migrations.AddField(
