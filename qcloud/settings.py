@@ -13,8 +13,22 @@ from celery.schedules import crontab
 
 from qcloud.kernel.env import Env, SettingError
 from qcloud.kernel.logs import configure_logging
+from qcloud.kernel.redis_access import broker_url, present_login, without_password
+from qcloud.kernel.secrets import withheld
 
 env = Env()
+if env.text("QCLOUD_SECRETS_FROM", "environment") != "environment":
+    from vaultsvc.vault.secrets import install_source  # its client takes long to import
+
+    install_source(env)
+PROCESS = env.text("QCLOUD_PROCESS", "operator")
+
+
+def _secret(name: str) -> str:
+    """Empty where the source does not let this process have it: it has no use for it."""
+    return "" if withheld(PROCESS, name) else env.secret(name)
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 MODE = env.text("QCLOUD_MODE", "embedded")
@@ -23,7 +37,7 @@ if MODE not in {"embedded", "production"}:
 PRODUCTION = MODE == "production"
 
 DEBUG = env.flag("QCLOUD_DEBUG", default=False)
-SECRET_KEY = env.secret("QCLOUD_SECRET_KEY")
+SECRET_KEY = _secret("QCLOUD_SECRET_KEY")
 ALLOWED_HOSTS = list(env.names("QCLOUD_ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]")))
 CSRF_TRUSTED_ORIGINS = list(env.names("QCLOUD_TRUSTED_ORIGINS"))
 
@@ -77,15 +91,25 @@ TEMPLATES = [
 DATABASE_ROLE = env.text("QCLOUD_DATABASE_ROLE", "app")
 if DATABASE_ROLE not in {"app", "migrator", "readonly"}:
     raise SettingError("QCLOUD_DATABASE_ROLE must be app, migrator or readonly")
+
+
+def _database_password() -> str:
+    """Empty when Vault makes the logins."""
+    if env.text("QCLOUD_VAULT_DATABASE_MOUNT", "") and DATABASE_ROLE == "app":
+        return ""
+    return _secret(f"QCLOUD_DATABASE_{DATABASE_ROLE.upper()}_PASSWORD")
+
+
 _SSLMODE = env.text("QCLOUD_DATABASE_SSLMODE", "verify-full") if PRODUCTION else "prefer"
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "qcloud.kernel.postgresql",
         "HOST": env.text("QCLOUD_DATABASE_HOST"),
         "PORT": env.integer("QCLOUD_DATABASE_PORT", 5432, low=1, high=65_535),
         "NAME": env.text("QCLOUD_DATABASE_NAME", "qcloud"),
         "USER": f"qcloud_{DATABASE_ROLE}",
-        "PASSWORD": env.secret(f"QCLOUD_DATABASE_{DATABASE_ROLE.upper()}_PASSWORD"),
+        # Asked for at each connection; here only so that a missing one stops the start.
+        "PASSWORD": _database_password(),
         "CONN_MAX_AGE": 300,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
@@ -100,18 +124,25 @@ DATABASES = {
     }
 }
 # --- Redis: broker, cache, limits.
-REDIS_URL = env.secret("QCLOUD_REDIS_URL")
+REDIS_URL = _secret("QCLOUD_REDIS_URL")
+"""As it was at start. Connect with ``qcloud.kernel.redis_access.redis_client()``, which has the
+present password.
+"""
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": without_password(REDIS_URL),
         # A cache that hangs must not hold the threads that answer people.
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        "OPTIONS": {
+            "socket_timeout": 2,
+            "socket_connect_timeout": 2,
+            **present_login(REDIS_URL),
+        },
     }
 }
 
 # --- Celery.
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_URL = broker_url(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3_600, "global_keyprefix": "celery:"}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -123,7 +154,8 @@ CELERY_TASK_TIME_LIMIT = 3_000
 CELERY_TASK_SOFT_TIME_LIMIT = 2_700
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_REDBEAT_REDIS_URL = REDIS_URL
+CELERY_REDBEAT_REDIS_URL = without_password(REDIS_URL)
+CELERY_REDBEAT_REDIS_OPTIONS = present_login(REDIS_URL)
 CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"
 CELERY_BEAT_SCHEDULE = {
     "deliveries": {"task": "notify.tasks.sweep", "schedule": 15.0},
@@ -137,7 +169,7 @@ CELERY_BEAT_SCHEDULE = {
 EVENTSTORE_HOST = env.text("QCLOUD_EVENTSTORE_HOST", "127.0.0.1")
 EVENTSTORE_PORT = env.integer("QCLOUD_EVENTSTORE_PORT", 8602, low=1, high=65_535)
 EVENTSTORE_USER = env.text("QCLOUD_EVENTSTORE_USER", "qcloud")
-EVENTSTORE_PASSWORD = env.secret("QCLOUD_EVENTSTORE_PASSWORD")
+EVENTSTORE_PASSWORD = _secret("QCLOUD_EVENTSTORE_PASSWORD")
 EVENTSTORE_DATABASE = env.text("QCLOUD_EVENTSTORE_DATABASE", "qcloud")
 EVENTSTORE_SECURE = env.flag("QCLOUD_EVENTSTORE_SECURE", default=PRODUCTION)
 EVENTSTORE_PATH = env.path("QCLOUD_EVENTSTORE_PATH", BASE_DIR / ".data" / "eventstore")
@@ -222,7 +254,7 @@ def _refuse_unsafe_production() -> None:
     unsafe = []
     if DEBUG:
         unsafe.append("QCLOUD_DEBUG must be off: its error pages show settings and data")
-    if len(SECRET_KEY) < 50:
+    if len(SECRET_KEY) < 50 and not withheld(PROCESS, "QCLOUD_SECRET_KEY"):
         unsafe.append("QCLOUD_SECRET_KEY must have at least 50 characters")
     if not env.given("QCLOUD_ALLOWED_HOSTS") or "*" in ALLOWED_HOSTS:
         unsafe.append("QCLOUD_ALLOWED_HOSTS must list the portal's host names, without *")
@@ -230,7 +262,9 @@ def _refuse_unsafe_production() -> None:
         unsafe.append("QCLOUD_EVENTSTORE_SECURE must be on for an event store elsewhere")
     if _SSLMODE not in {"verify-full", "verify-ca"}:
         unsafe.append("QCLOUD_DATABASE_SSLMODE must be verify-full or verify-ca")
-    if not REDIS_URL.startswith(("rediss://", "unix://")):
+    if not REDIS_URL.startswith(("rediss://", "unix://")) and not withheld(
+        PROCESS, "QCLOUD_REDIS_URL"
+    ):
         unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")
     if not INGEST_PUBLIC_URL.startswith("https://"):
         unsafe.append("QCLOUD_INGEST_PUBLIC_URL must begin with https://: agents send tokens")

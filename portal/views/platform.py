@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
-from redis import Redis
 from redis.exceptions import RedisError
 
 from fleet.health import FleetHealth, fleet_health
@@ -23,6 +22,7 @@ from portal.here import Here
 from portal.kit import formats
 from pulse.health import PipelineHealth, pipeline_health
 from qcloud.kernel.permissions import Permission
+from qcloud.kernel.redis_access import redis_client
 
 LATE: Final = timedelta(seconds=30)
 STUCK: Final = timedelta(minutes=5)
@@ -130,7 +130,7 @@ def _quarantine(pipeline: PipelineHealth) -> Check:
 def _queue() -> Check:
     """Tasks that wait for a worker, in the broker's own list."""
     try:
-        with Redis.from_url(settings.REDIS_URL, socket_timeout=2) as broker:
+        with redis_client(socket_timeout=2) as broker:
             waiting = int(broker.llen(_QUEUE))
     except RedisError as error:
         return Check("Task queue", "danger", "does not answer", str(error))

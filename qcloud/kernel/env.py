@@ -1,8 +1,9 @@
 """Typed readers for settings from the environment.
 
 A secret can also come from the file named by ``NAME_FILE``, as container platforms and
-secret agents deliver it. A reader raises ``SettingError`` with the variable's name and
-what it should hold, so that a process refuses to start instead of running unsafely.
+secret agents deliver it, or from the source installed in ``qcloud.kernel.secrets``. A reader
+raises ``SettingError`` with the variable's name and what it should hold, so that a process
+refuses to start instead of running unsafely.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from qcloud.kernel import secrets
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -36,10 +39,13 @@ class Env:
         return value
 
     def secret(self, name: str, default: str | None = None) -> str:
-        """The value of ``name``, or the content of the file that ``name_FILE`` names."""
+        """The value of ``name``, the content of the file that ``name_FILE`` names, or what the
+        installed source has.
+        """
         path = self._values.get(f"{name}_FILE")
         if path is None:
-            return self.text(name, default)
+            kept = None if name in self._values else _from_source(name)
+            return self.text(name, default) if kept is None else kept
         if name in self._values:
             raise SettingError(f"set {name} or {name}_FILE, not both")
         try:
@@ -83,3 +89,8 @@ class Env:
                 raise SettingError(f"{name} is not set")
             return default
         return Path(raw).expanduser().resolve()
+
+
+def _from_source(name: str) -> str | None:
+    source = secrets.source()
+    return source.read(name) if source else None

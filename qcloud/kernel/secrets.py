@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-SECRET_KEY: Final = "QCLOUD_SECRET_KEY"
+SECRET_KEY: Final = "QCLOUD_SECRET_KEY"  # noqa: S105  the name of a variable
 DATABASE_APP: Final = "QCLOUD_DATABASE_APP_PASSWORD"
 DATABASE_MIGRATOR: Final = "QCLOUD_DATABASE_MIGRATOR_PASSWORD"
 DATABASE_READONLY: Final = "QCLOUD_DATABASE_READONLY_PASSWORD"

@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from qcloud.kernel.env import SettingError
 from vaultsvc.vault.errors import (
     ANSWERS,
+    Redirected,
     VaultDenied,
     VaultDown,
     VaultSlow,
@@ -60,6 +61,8 @@ class VaultConnection:
     """Safe for many threads; a forked child logs in for itself."""
 
     settings: VaultSettings
+    generation: int = 0
+    """Counts log-ins: leases hang on the token that they were made with."""
     _session: _Session | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _paused: tuple[float, VaultUnavailable] | None = field(default=None, repr=False)
@@ -110,7 +113,7 @@ class VaultConnection:
         """``initialized``, ``sealed``, ``standby``, ``version``: one round trip of at most 1.5 s
         that needs no token. Raises ``VaultUnavailable``.
         """
-        client = self._client(token="", timeout=(0.7, 0.8), namespace=None)
+        client = self._client(token="", timeout=(0.7, 0.8), root_namespace=True)
         try:
             response = client.sys.read_health_status(
                 method="GET",
@@ -180,6 +183,7 @@ class VaultConnection:
             )
         auth = answer["auth"]
         seconds = float(auth["lease_duration"])
+        self.generation += 1
         _log.info("vault.logged_in", role=str(login), seconds=int(seconds))
         return _Session(client, bool(auth["renewable"]), seconds, _ends(seconds))
 
@@ -235,7 +239,9 @@ class VaultConnection:
             ) from error
         return False
 
-    def _client(self, *, token: str, timeout: object = None, namespace: object = ...) -> hvac.Client:
+    def _client(
+        self, *, token: str, timeout: object = None, root_namespace: bool = False
+    ) -> hvac.Client:
         chosen = self.settings
         session = requests.Session()
         session.trust_env = False  # neither proxies nor authorities from the environment
@@ -247,18 +253,16 @@ class VaultConnection:
             token=token,
             verify=session.verify,
             timeout=timeout or (min(_CONNECT_SECONDS, chosen.timeout), chosen.timeout),
-            namespace=chosen.namespace if namespace is ... else namespace,
+            namespace=None if root_namespace else chosen.namespace,
             session=session,
             allow_redirects=False,
         )
 
-    def _refuse_redirect(self, response: requests.Response, **_options: object) -> None:
+    @staticmethod
+    def _refuse_redirect(response: requests.Response, **_options: object) -> None:
         """A redirected request would carry the token to wherever the answer says."""
         if response.is_redirect:
-            raise _Redirected(
-                f"Vault at {self.settings.address} points elsewhere instead of answering: a standby"
-                " that cannot forward. Let QCLOUD_VAULT_ADDRESS be an address of the active node."
-            )
+            raise Redirected
 
     def _pause(self, failure: VaultUnavailable) -> VaultUnavailable:
         if isinstance(failure, VaultDown | VaultSlow):
@@ -275,10 +279,6 @@ class VaultConnection:
         self._session, self._paused = None, None
         self._lock = threading.RLock()
         self.renewer = Renewer()
-
-
-class _Redirected(requests.RequestException):
-    pass
 
 
 def _ends(seconds: float) -> float:

@@ -26,6 +26,17 @@ class VaultDown(VaultUnavailable):
     name = "vault_down"
 
 
+class VaultElsewhere(VaultDown):
+    """It points to another address; tokens do not follow."""
+
+    passing = False
+    name = "vault_elsewhere"
+
+
+class Redirected(requests.RequestException):
+    """An answer that only says where to ask instead."""
+
+
 class VaultSlow(VaultUnavailable):
     name = "vault_slow"
 
@@ -101,6 +112,11 @@ def _transport(error: requests.RequestException, address: str) -> VaultUnavailab
         return VaultUntrusted(
             f"What answers at {address} is not vouched for by QCLOUD_VAULT_CA_FILE"
             f" ({_reason(error)}). Check the address, the server's certificate and the CA file."
+        )
+    if isinstance(error, Redirected):
+        return VaultElsewhere(
+            f"Vault at {address} points elsewhere instead of answering: a standby that cannot"
+            " forward. Let QCLOUD_VAULT_ADDRESS be an address of the active node."
         )
     if isinstance(error, requests.Timeout):
         return VaultSlow(

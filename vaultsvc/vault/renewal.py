@@ -50,7 +50,7 @@ class Renewer:
         while (renew := self._next()) is not None:
             try:
                 seconds = renew()
-            except Exception:  # the thread outlives a defect of one renewal; the log has it
+            except Exception:  # noqa: BLE001  the thread outlives a defect of one renewal
                 _log.exception("vault.renewal_failed")
                 seconds = 5.0
             if seconds > 0:
