@@ -11,17 +11,25 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from qcloud import vault
 from qcloud.kernel.env import Env, SettingError
 from qcloud.platform.folder import DataFolder, FolderError
 from qcloud.platform.process import StartError
 
+_PROCESSES: Final = {
+    **{name: name for name in ("web", "ingest", "loader", "eventstore", "worker", "beat")},
+    "migrate": "migrator",
+}
+"""What a command is called among the processes, where that is not ``operator``."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 refused or failed with a message, 2 wrong arguments."""
     parsed = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.command
+    os.environ.setdefault("QCLOUD_PROCESS", parsed.process)
     try:
         return command(parsed)
     except (FolderError, StartError, SettingError) as error:
@@ -48,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         name: str, command: Callable[[argparse.Namespace], int], text: str
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, process=_PROCESSES.get(name, "operator"))
         return sub
 
     up = add("up", _up, "start the whole platform on this machine and watch it")
@@ -155,7 +163,8 @@ def _bill(_parsed: argparse.Namespace) -> int:
 
 
 def _vault(parsed: argparse.Namespace) -> int:
-    _setup_django()
+    if getattr(parsed, "settings_needed", True):
+        _setup_django()
     return vault.main(parsed)
 
 

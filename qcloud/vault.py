@@ -10,6 +10,7 @@ from uuid import UUID
 
 from qcloud.kernel.errors import NotFound, QCloudError
 from qcloud.kernel.permissions import Actor
+from vaultsvc.vault.arguments import add_arguments as add_bootstrap_arguments
 
 if TYPE_CHECKING:
     from identity.selectors import AccountInfo
@@ -27,6 +28,10 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         sub.set_defaults(vault_command=command)
         return sub
 
+    # Before there is a Vault to read settings from, there are none: it works without Django.
+    made = add("bootstrap", bootstrap, "set Vault up for QCloud, with an operator's token")
+    made.set_defaults(settings_needed=False)
+    add_bootstrap_arguments(made)
     add("status", status, "who keeps the keys, how they are, and what is due")
     rotated = add("rotate", rotate, "give every account new keys and seal its values under them")
     rotated.add_argument("account", nargs="?", metavar="ACCOUNT", help="this one alone")
@@ -47,6 +52,12 @@ def main(parsed: argparse.Namespace) -> int:
     except QCloudError as error:
         sys.stderr.write(f"qcloud vault: {error.message}\n")
         return 1
+
+
+def bootstrap(parsed: argparse.Namespace) -> int:
+    from vaultsvc.vault import command
+
+    return command.main(parsed)
 
 
 def status(_parsed: argparse.Namespace) -> int:

@@ -18,7 +18,9 @@ from qcloud.kernel.env import Env, SettingError
 from tests.vaultsvc.vault.server import VaultServer
 from vaultsvc.backends.vault import Vault
 from vaultsvc.vault import command
+from vaultsvc.vault.arguments import add_arguments
 from vaultsvc.vault.bootstrap import Bootstrap, KubernetesPlan, Plan
+from vaultsvc.vault.errors import VaultDenied
 from vaultsvc.vault.policies import DUTIES
 from vaultsvc.vault.settings import AppRole
 
@@ -36,7 +38,7 @@ def environment(server: VaultServer, **more: str) -> dict[str, str]:
 
 def run(server: VaultServer, *arguments: str, **more: str) -> int:
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    add_arguments(parser)
     return command.main(parser.parse_args(arguments), Env(environment(server, **more)))
 
 
@@ -141,11 +143,12 @@ def test_killed_half_way_it_is_run_again(own_server: VaultServer, tmp_path: Path
     program = (
         "import sys, time, argparse\n"
         "from vaultsvc.vault import command, bootstrap\n"
+        "from vaultsvc.vault.arguments import add_arguments\n"
         "step = bootstrap.Bootstrap._change\n"
         "def slow(*a, **k):\n"
         "    done = step(*a, **k); time.sleep(0.2); return done\n"
         "bootstrap.Bootstrap._change = slow\n"
-        "parser = argparse.ArgumentParser(); command.add_arguments(parser)\n"
+        "parser = argparse.ArgumentParser(); add_arguments(parser)\n"
         "command.main(parser.parse_args(sys.argv[1:]))\n"
     )
     for steps in (1, 4, 12):
@@ -229,8 +232,6 @@ def test_kubernetes_roles_are_bound_to_service_accounts(own_server: VaultServer)
 def test_a_token_that_may_not_is_told_so(own_server: VaultServer) -> None:
     run(own_server)
     weak = own_server.client().auth.token.create(policies=["qcloud-beat"])["auth"]["client_token"]
-    from vaultsvc.vault.errors import VaultDenied
-
     with pytest.raises(VaultDenied, match="does not let this process list its mounts"):
         run(own_server, QCLOUD_VAULT_TOKEN=weak)
 
@@ -239,7 +240,7 @@ def test_a_token_that_may_not_is_told_so(own_server: VaultServer) -> None:
     ("arguments", "says"),
     [
         (("--new-ids",), "--ids FOLDER"),
-        (("--ids", "/tmp/x", "--wrap", "1"), "between 60 and 86400"),
+        (("--ids", "ids", "--wrap", "1"), "between 60 and 86400"),
         (("--kubernetes", "http://k8s"), "https://"),
         (("--database", "postgresql://x"), "QCLOUD_VAULT_DATABASE_MOUNT"),
         (("--import-secrets",), "none of these is set"),
