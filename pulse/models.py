@@ -121,3 +121,6 @@ class ErasedAccount(InternalModel):
 
     def __str__(self) -> str:
         return f"{self.account_id} erased {self.erased_at.isoformat()}"
+
+
+from pulse.tables import issues  # noqa: E402, F401  Django looks for tables here

@@ -1,0 +1,1 @@
+"""What breaks, found by the platform itself: grouped, assigned, resolved, reopened."""

@@ -1,0 +1,93 @@
+"""From sums of endpoints to findings. Pure: the same sums give the same findings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from pulse.store.endpoints import Endpoint, EndpointSums
+from pulse.tables.issues import IssueKind
+
+Sums = Mapping[Endpoint, EndpointSums]
+
+ENOUGH: Final = 20
+"""Requests that a window or a baseline must have to say anything."""
+FEWEST_ERRORS: Final = 5
+LOWEST_RATE: Final = 0.05
+RATE_FACTOR: Final = 3
+LATENCY_FACTOR: Final = 2.0
+LATENCY_MORE_US: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    endpoint: Endpoint
+    kind: IssueKind
+    cause: str
+    status: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal characters, the same for everything that is one issue."""
+        place = self.endpoint
+        text = "\0".join(
+            (str(place.environment_id), place.host, place.route, self.kind, str(self.status))
+        )
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def findings(current: Sums, baselines: Sequence[Sums]) -> list[Finding]:
+    """What is worse now than in every baseline that has enough to compare with.
+
+    ``baselines`` are the hour before and the same window a day and a week ago. A host as a
+    whole is only named when none of its endpoints is: that is a fault spread over more paths
+    than anybody could list.
+    """
+    found = [
+        finding
+        for endpoint, sums in current.items()
+        if sums.requests >= ENOUGH
+        for finding in _of(endpoint, sums, [b[endpoint] for b in baselines if endpoint in b])
+    ]
+    named = {_host(f) for f in found if f.endpoint.route}
+    return [f for f in found if f.endpoint.route or _host(f) not in named]
+
+
+def _host(finding: Finding) -> tuple[UUID, str, str]:
+    return finding.endpoint.environment_id, finding.endpoint.host, finding.kind
+
+
+def _of(endpoint: Endpoint, now: EndpointSums, before: Iterable[EndpointSums]) -> list[Finding]:
+    telling = [sums for sums in before if sums.requests >= ENOUGH]
+    return [f for f in (_errors(endpoint, now, telling), _latency(endpoint, now, telling)) if f]
+
+
+def _errors(
+    endpoint: Endpoint, now: EndpointSums, before: Sequence[EndpointSums]
+) -> Finding | None:
+    rate = now.errors / now.requests
+    usual = max((sums.errors / sums.requests for sums in before), default=0.0)
+    # In whole numbers: 0.3 is less than 3 × 0.1 in floats.
+    more = all(
+        now.errors * sums.requests >= RATE_FACTOR * sums.errors * now.requests for sums in before
+    )
+    if now.errors < FEWEST_ERRORS or rate < LOWEST_RATE or not more:
+        return None
+    cause = f"{now.errors:,} of {now.requests:,} requests failed ({rate:.0%})"
+    cause += f", usually {usual:.1%}." if before else "; there is nothing to compare with yet."
+    return Finding(endpoint, IssueKind.ERRORS, cause)
+
+
+def _latency(
+    endpoint: Endpoint, now: EndpointSums, before: Sequence[EndpointSums]
+) -> Finding | None:
+    if not before:
+        return None
+    usual = max(sums.p95_us for sums in before)
+    if now.p95_us < LATENCY_FACTOR * usual or now.p95_us - usual < LATENCY_MORE_US:
+        return None
+    cause = f"p95 is {now.p95_us / 1000:,.0f} ms, usually {usual / 1000:,.0f} ms."
+    return Finding(endpoint, IssueKind.LATENCY, cause)

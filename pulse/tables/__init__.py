@@ -1,0 +1,1 @@
+"""Tables of single concerns; ``pulse.models`` gathers them for Django."""

@@ -1,0 +1,45 @@
+"""What looks at traffic for people: issues and alerts, started by the beat each minute."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+
+from identity.selectors import scope_of
+from pulse.errors import StoreUnavailable
+from pulse.issues.scan import scan
+from pulse.store.endpoints import active_accounts
+from pulse.store.filters import micros
+from qcloud.kernel.clock import now
+from qcloud.kernel.errors import NotFound
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def find_issues() -> int:
+    """A task for each account with traffic, so that one cannot delay another."""
+    try:
+        accounts = active_accounts(micros(now() - timedelta(minutes=15)))
+    except StoreUnavailable as error:
+        # The next minute tries again; a trace a minute would say no more than this line.
+        log.warning("issues not looked for", reason=error.message)
+        return 0
+    for account_id in accounts:
+        find_issues_of.delay(str(account_id))
+    return len(accounts)
+
+
+@shared_task
+def find_issues_of(account_id: str) -> int:
+    """Look at one account; issues that were touched. Twice gives the same as once."""
+    try:
+        return scan(scope_of(UUID(account_id)), now())
+    except StoreUnavailable as error:
+        log.warning("issues not looked for", account=account_id, reason=error.message)
+    except NotFound:
+        log.info("events of an account that is gone", account=account_id)
+    return 0
