@@ -22,7 +22,7 @@ USAGE: Final = 2
 NO_CAPTURE: Final = 3
 FOLDER_TAKEN: Final = 4
 
-_COMMANDS: Final = ("run", "record", "demo-recording", "doctor", "-h", "--help")
+_COMMANDS: Final = ("run", "record", "demo-recording", "doctor", "validate", "-h", "--help")
 _log = structlog.get_logger()
 
 
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "run")
     options = parser().parse_args(words)
     configure_logs(options.log_level, options.log_encoding)
-    commands = {"run": _run, "record": _record, "demo-recording": _demo, "doctor": _doctor}
+    commands = {"run": _run, "record": _record, "demo-recording": _demo, "doctor": _doctor,
+                "validate": _validate}  # fmt: skip
     try:
         return commands[options.command](options)
     except CannotStartError as error:
@@ -55,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with assemble(options, _token(options), lambda limit: _source(options, limit)) as runner:
             _on_signals(runner.stop)
+            _on_hangup(runner.reload)
             return runner.run()
     except assembly_errors() as error:
         raise CannotStartError(str(error), _exit_code(error)) from error
@@ -111,7 +113,7 @@ def _kernel(options: argparse.Namespace, call_limit: int) -> Source:
 
 
 def _record(options: argparse.Namespace) -> int:
-    from agent.configuration import WITH_BODIES
+    from agent.config.policy import WITH_BODIES
     from agent.link.scope import Scope, ScopeError, namespace_inode
     from agent.recording.recorder import Recorder
 
@@ -152,6 +154,12 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _validate(options: argparse.Namespace) -> int:
+    from agent.config.validate import validate
+
+    return validate(options.file, strict=options.strict, form=options.format)
+
+
 def _doctor(options: argparse.Namespace) -> int:
     del options
     try:
@@ -179,6 +187,16 @@ def _on_signals(stop: Callable[[], object]) -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+
+
+def _on_hangup(reload: Callable[[], object]) -> None:
+    """SIGHUP: read the configuration again."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        reload()
+
+    signal.signal(signal.SIGHUP, handle)
 
 
 if __name__ == "__main__":

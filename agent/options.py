@@ -27,12 +27,18 @@ def parser(environment: Mapping[str, str] = os.environ) -> argparse.ArgumentPars
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser("run", help="capture, or replay, and report (the default)")
     _logs(run, environment)
+    _configuration(run, environment)
     _platform(run, environment)
     _capture(run, environment)
     _limits(run, environment)
     run.add_argument("--replay", type=Path, metavar="FILE", help="feed a recording instead")
     run.add_argument("--speed", type=_speed, default=1.0, metavar="N|max",
                      help="how many times faster than recorded")  # fmt: skip
+    validate = commands.add_parser("validate", help="say what is wrong with a configuration")
+    validate.add_argument("file", metavar="FILE|-")
+    validate.add_argument("--strict", action="store_true", help="unknown keys are errors")
+    validate.add_argument("--format", choices=("text", "json"), default="text")
+    _logs(validate, environment)
     record = commands.add_parser("record", help="write captured traffic into a file")
     record.add_argument("file", type=Path, metavar="FILE")
     record.add_argument("--seconds", type=float, default=math.inf, help="stop after so long")
@@ -86,6 +92,15 @@ def _among(allowed: tuple[str, ...]) -> Callable[[str], str]:
         return value.lower()
 
     return check
+
+
+def _configuration(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--config", default=environment.get("QPOINT_CONFIG", ""), metavar="FILE|URL",
+        help="run on this configuration, version: 2, instead of a platform's")  # fmt: skip
+    command.add_argument(
+        "--tags", default=environment.get("QPOINT_DEPLOYMENT_TAGS", ""), metavar="KEY:VALUE,…",
+        help="tags of everything this agent reports")  # fmt: skip
 
 
 def _platform(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

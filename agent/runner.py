@@ -12,21 +12,19 @@ from uuid import UUID
 import structlog
 
 from agent.capture.source import Source
-from agent.configuration import Configuration
+from agent.config.current import Configuration
+from agent.config.policy import Policy
+from agent.config.source import Watcher
+from agent.config.stack import StackPlan
+from agent.connections import ConnectionReporter
 from agent.counters import Counters
 from agent.link.exchange import Exchange
 from agent.link.linker import InScope, Linker
-from agent.link.transaction import transaction_of
-from agent.objects.worker import ObjectWorker
-from agent.spool.spool import Spool
-from agent.spool.writer import SpoolWriter
 from agent.status import Status, StatusFile
-from agent.system import resident_bytes
-from agent.uplink.control import Control
-from agent.uplink.sender import Sender
-from agent.uplink.session import Session
-from wire.events import RequestEvent, encode_line
-from wire.objects import encode_transaction, object_digest
+from agent.stores.base import Event
+from agent.system import agent_version, resident_bytes
+from agent.uplink.uplink import Uplink
+from wire.events import RequestEvent
 from wire.protocol import HeartbeatRequest, ProbeState
 
 POLL_MS: Final = 100
@@ -42,7 +40,7 @@ OpenSource = Callable[[int], Source]
 
 
 class Runner:
-    """Built by ``agent.cli``; ``run`` on the main thread."""
+    """Built by ``agent.assembly``; ``run`` on the main thread."""
 
     def __init__(
         self,
@@ -50,8 +48,8 @@ class Runner:
         open_source: OpenSource,
         reopen: bool,
         configuration: Configuration,
-        session: Session,
-        spool: Spool,
+        watcher: Watcher | None,
+        uplink: Uplink | None,
         counters: Counters,
         status_file: StatusFile,
         in_scope: InScope,
@@ -62,18 +60,18 @@ class Runner:
         self._open_source = open_source
         self._reopen = reopen
         self._configuration = configuration
-        self._session = session
-        self._spool = spool
+        self._watcher = watcher
+        self._uplink = uplink
         self._counters = counters
         self._status_file = status_file
         self._in_scope = in_scope
         self._refresh_scope = refresh_scope
         self._boot = boot
         self._memory_limit = memory_limit
-        self._writer = SpoolWriter(spool, counters)
-        self._objects = ObjectWorker(counters)
-        self._sender = Sender(spool, session, counters)
-        self._control = Control(session, self._health)
+        self._policy = configuration.running
+        self._reporter = ConnectionReporter(self._report, agent=agent_version(), instance=str(boot))
+        if uplink is not None:
+            uplink.connect(self._health)
         self._state = "starting"
         self._began = time.monotonic()
         self._stop = False
@@ -89,28 +87,40 @@ class Runner:
         """From a signal handler: finish what is at hand and leave."""
         self._stop = True
 
+    def reload(self) -> None:
+        """From a signal handler: read the configuration again."""
+        if self._watcher is not None:
+            self._watcher.reload()
+
     def run(self) -> int:
         """0 when all that was captured is delivered or safely on disk."""
         self._status_file.write(self.status())
-        self._writer.start()
-        self._objects.start()
-        self._control.start()
-        self._sender.start()
+        if self._uplink is not None:
+            self._uplink.start()
+        if self._watcher is not None:
+            self._watcher.start()
         self._configuration.changed.wait(CONFIG_WAIT_SECONDS)
-        running = self._configuration.take() or self._configuration.running
-        self._objects.use(running.store)
-        source = self._open(running.call_limit)
+        self._use(self._configuration.take() or self._configuration.running)
+        source = self._open(self._policy.call_limit)
         linker = Linker(
             source,
             self._emit,
-            settings=running.link,
+            settings=self._policy.link,
             counters=self._counters,
             in_scope=self._in_scope,
             memory_limit=self._memory_limit,
+            observer=self._reporter if self._watcher is not None else None,
         )
         self._settle()
         ended = self._loop(source, linker)
         return self._leave(linker, ended=ended)
+
+    def _report(self, event: Event) -> None:
+        self._policy.emit(event)
+
+    def _use(self, policy: Policy) -> None:
+        self._policy = policy
+        self._reporter.active = policy.reports_connections
 
     # -- the loop ------------------------------------------------------------------
 
@@ -126,7 +136,7 @@ class Runner:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         self._state = "running"
-        self._control.beat_soon()
+        self._beat_soon()
         _log.info("running", boot=str(self._boot), probes=[probe.family for probe in self._probes
                                                            if probe.active])  # fmt: skip
 
@@ -143,7 +153,8 @@ class Runner:
                         feed(chunk)
                     except Exception:  # noqa: BLE001  a fault of ours costs one connection
                         self._fault(linker, chunk.connection)
-                self._writer.tick()
+                for store in self._policy.event_stores:
+                    store.tick()
                 if time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + 1.0
                     source = self._tick(source, linker)
@@ -166,15 +177,22 @@ class Runner:
         self._refresh_scope()
         self._note_lost(source)
         self._probes = source.probes()
-        running = self._configuration.take()
-        if running is not None:
-            self._objects.use(running.store)
-            linker.configure(running.link)
-            self._control.beat_soon()
-            if self._reopen and running.call_limit != self._call_limit:
-                source = self._replace(source, linker, running.call_limit)
+        self._reporter.tick()
+        policy = self._configuration.take()
+        if policy is not None:
+            self._use(policy)
+            linker.configure(policy.link)
+            self._beat_soon()
+            if self._reopen and policy.call_limit != self._call_limit:
+                source = self._replace(source, linker, policy.call_limit)
+        if self._configuration.retiring:
+            self._configuration.release(linker.plans())
         self._status_file.write(self.status())
         return source
+
+    def _beat_soon(self) -> None:
+        if self._uplink is not None:
+            self._uplink.beat_soon()
 
     def _replace(self, source: Source, linker: Linker, call_limit: int) -> Source:
         """Capture anew, with another limit; connections go on, older than the new source."""
@@ -190,12 +208,11 @@ class Runner:
 
     def _emit(self, event: RequestEvent, exchange: Exchange) -> None:
         self._exchanges += 1
-        if exchange.request_head:
-            data = encode_transaction(transaction_of(exchange, event))
-            digest = object_digest(data)
-            if self._objects.offer(digest, data):
-                event.object_digest = digest
-        self._writer.add(encode_line(event))
+        plan = exchange.plan
+        if isinstance(plan, StackPlan):
+            plan.finish(event, exchange)
+        else:
+            self._policy.report(event)
 
     def _note_lost(self, source: Source) -> None:
         lost = source.lost()
@@ -213,53 +230,59 @@ class Runner:
         linker.shutdown(time.monotonic_ns())
         self._connections = 0
         deadline = time.monotonic() + DRAIN_SECONDS
-        written = self._writer.close(DRAIN_SECONDS / 2)
-        self._objects.close(max(deadline - time.monotonic(), 0.1))
-        delivered = self._deliver(deadline, ended=ended)
-        self._control.stop(0.1)
+        uplink = self._uplink
+        written = uplink.flush(DRAIN_SECONDS / 2) if uplink is not None else True
+        if self._watcher is not None:
+            self._watcher.stop(0.1)
+        stored = self._configuration.close(max(deadline - time.monotonic(), 0.1))
+        delivered = self._deliver(deadline, ended=ended) if uplink is not None else stored
+        if uplink is not None:
+            uplink.close(0.1)
         self._state = "stopped"
         self._status_file.write(self.status())
-        _log.info("stopped", exchanges=self._exchanges, delivered=delivered,
-                  waiting=self._spool.waiting[1])  # fmt: skip
+        waiting = uplink.spool.waiting[1] if uplink is not None else 0
+        _log.info("stopped", exchanges=self._exchanges, delivered=delivered, waiting=waiting)
         return 0 if written and (delivered or not ended) else 1
 
     def _deliver(self, deadline: float, *, ended: bool) -> bool:
         """A recording is delivered to its end; live traffic as far as the time allows."""
-        while ended and not self._stop and self._spool.waiting[0]:
+        uplink = self._uplink
+        if uplink is None:
+            return True
+
+        def waiting() -> bool:
             self._status_file.write(self.status())
-            time.sleep(0.2)
-        return self._sender.drain(max(deadline - time.monotonic(), 0.5))
+            return ended and not self._stop
+
+        return uplink.deliver(deadline, waiting)
 
     # -- telling -------------------------------------------------------------------
 
     def _health(self) -> HeartbeatRequest:
+        uplink = self._uplink
         return HeartbeatRequest(
             boot_id=self._boot,
             status="ok" if all(probe.active for probe in self._probes) else "degraded",
-            object_store=self._objects.kind,
+            object_store=self._policy.stores.kind,
             uptime_seconds=round(time.monotonic() - self._began, 1),
             exchanges=self._exchanges,
             dropped=self._counters.drops(),
-            spool_bytes=self._spool.size,
-            spool_limit_bytes=self._spool.limit,
+            spool_bytes=uplink.spool.size if uplink is not None else 0,
+            spool_limit_bytes=uplink.spool.limit if uplink is not None else 0,
             memory_bytes=resident_bytes(),
             probes=self._probes,
-            config_digest=self._configuration.running.digest,
+            config_digest=self._policy.digest,
         )
 
     def status(self) -> Status:
         """What the status file says now."""
-        identity = self._session.identity
         times = os.times()
-        return Status(
+        reload = self._configuration.state
+        status = Status(
             state=self._state,
             pid=os.getpid(),
             boot_id=str(self._boot),
-            agent_id=str(identity.agent_id or ""),
-            registered=self._session.registered.is_set(),
-            replaying=self._configuration.running.link.replayed,
-            account=identity.account,
-            environment=identity.environment,
+            replaying=self._policy.link.replayed,
             uptime_seconds=round(time.monotonic() - self._began, 1),
             cpu_seconds=round(times.user + times.system, 3),
             memory_bytes=resident_bytes(),
@@ -269,13 +292,28 @@ class Runner:
             exchanges=self._exchanges,
             events_spooled=self._counters.get("events_spooled"),
             events_acknowledged=self._counters.get("events_acknowledged"),
-            events_waiting=self._spool.waiting[1],
-            spool_bytes=self._spool.size,
-            spool_limit_bytes=self._spool.limit,
-            object_store=self._objects.kind,
+            object_store=self._policy.stores.kind,
             objects_stored=self._counters.get("objects_stored"),
             dropped=self._counters.drops(),
             counts=self._counters.counts(),
             probes=self._probes,
-            config_digest=self._configuration.running.digest,
+            config_digest=self._policy.digest,
+            config_origin=reload.origin,
+            config_reloads=reload.reloads,
+            config_refused=reload.refused,
+            config_problem=reload.problem,
         )
+        if self._uplink is not None:
+            _add_uplink(status, self._uplink)
+        return status
+
+
+def _add_uplink(status: Status, uplink: Uplink) -> None:
+    identity = uplink.session.identity
+    status.agent_id = str(identity.agent_id or "")
+    status.registered = uplink.session.registered.is_set()
+    status.account = identity.account
+    status.environment = identity.environment
+    status.events_waiting = uplink.spool.waiting[1]
+    status.spool_bytes = uplink.spool.size
+    status.spool_limit_bytes = uplink.spool.limit

@@ -21,11 +21,7 @@ class Status(msgspec.Struct, kw_only=True):
     """``starting``, ``running``, ``draining`` or ``stopped``."""
     pid: int
     boot_id: str
-    agent_id: str
-    registered: bool
     replaying: bool
-    account: str
-    environment: str
     uptime_seconds: float
     cpu_seconds: float
     """User and system time of this process."""
@@ -38,10 +34,6 @@ class Status(msgspec.Struct, kw_only=True):
     events_spooled: int
     events_acknowledged: int
     """Of this and earlier runs."""
-    events_waiting: int
-    """In the spool, not acknowledged."""
-    spool_bytes: int
-    spool_limit_bytes: int
     object_store: str
     objects_stored: int
     dropped: dict[str, int]
@@ -50,6 +42,22 @@ class Status(msgspec.Struct, kw_only=True):
     """Everything else that was counted: oddities of traffic, batches, failures."""
     probes: list[ProbeState]
     config_digest: str
+    config_origin: str
+    """``platform``, a path or an address."""
+    config_reloads: int
+    """Configurations put into force."""
+    config_refused: int
+    config_problem: str
+    """Why the last one was refused; empty when it was taken."""
+    agent_id: str = ""
+    """This and what follows: with a platform."""
+    registered: bool = False
+    account: str = ""
+    environment: str = ""
+    events_waiting: int = 0
+    """In the spool, not acknowledged."""
+    spool_bytes: int = 0
+    spool_limit_bytes: int = 0
 
 
 class StatusFile:

@@ -24,6 +24,7 @@ from agent.http.startline import (
     parse_status_line,
 )
 from agent.link.exchange import Exchange
+from agent.link.settings import UNKNOWN
 from wire.events import RequestEvent
 
 if TYPE_CHECKING:
@@ -44,13 +45,19 @@ _FIRST_REFUSAL: Final = 400
 class ConnectionLink:
     """``context`` is told of each finished exchange through ``finish(link, exchange)``."""
 
-    __slots__ = ("answering", "asking", "asking_flow", "context", "early", "key", "last_ns",
-                 "pending", "requests", "responses", "seen", "template")  # fmt: skip
+    __slots__ = ("about", "answering", "asking", "asking_flow", "context", "early", "host", "key",
+                 "last_ns", "pending", "received", "requests", "responses", "seen", "sent",
+                 "template")  # fmt: skip
 
     def __init__(
         self, key: int, context: LinkContext, template: RequestEvent, asking_flow: Flow
     ) -> None:
         self.key = key
+        self.about = UNKNOWN
+        self.host = ""
+        """Whom the last request was for."""
+        self.sent = 0
+        self.received = 0
         self.asking_flow = asking_flow
         """The flow that carries the requests."""
         self.context = context
@@ -159,11 +166,12 @@ class RequestSide:
         exchange.method, exchange.target, exchange.path, exchange.host = line
         if not exchange.host:
             exchange.host = headers.host
+        self.link.host = exchange.host
         framing, length = request_framing(headers)
         if framing == LOST and not exchange.broken:
             exchange.broken = True
             self.odd(headers.error or "transfer-encoding")
-        self.link.context.keep_request(exchange, head)
+        self.link.context.keep_request(exchange, head, self.link.about)
         self.link.requests.keep = exchange.request_body is not None
         self.link.ask(exchange)
         if exchange.broken:
@@ -214,7 +222,7 @@ class RequestSide:
         exchange.request_size = len(head)
         line = guess_request_line(head[: head.find(b"\n") + 1].rstrip(b"\r\n"))
         exchange.method, exchange.target, exchange.path, exchange.host = line
-        self.link.context.keep_request(exchange, b"")
+        self.link.context.keep_request(exchange, b"", self.link.about)
         self.link.ask(exchange)
         self.link.asking = None
 

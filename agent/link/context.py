@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.http.budget import Budget
 from agent.link.exchange import OVERHEAD, Exchange
-from agent.link.settings import LinkSettings
+from agent.link.settings import About, LinkSettings, Plan
 
 if TYPE_CHECKING:
     from agent.link.connection import ConnectionLink
@@ -50,30 +50,41 @@ class LinkContext:
         self.budget.give(exchange.cost)
         exchange.cost = 0
 
-    def keep_request(self, exchange: Exchange, head: bytes) -> None:
-        """Charge a new exchange, and keep its head if payloads are kept."""
+    def keep_request(self, exchange: Exchange, head: bytes, about: About) -> None:
+        """Bind a new exchange to its plan, charge it, and keep its head if the plan says so."""
         cost = OVERHEAD + _PATH_COSTS * len(exchange.path)
-        if self.settings.keep_headers and head:
-            self._keep_head(exchange, head)
+        settings = self.settings
+        exchange.about = about
+        plan = exchange.plan = (
+            settings.plan_for(exchange.host, about.payload) if settings.plan_for else settings
+        )
+        if plan.keep_headers and head:
+            self._keep_head(exchange, head, plan)
         else:
             exchange.target = b""
         # Charged even when the budget is spent: the linker makes room at its next turn.
         self.budget.held += cost
         exchange.cost += cost
 
-    def _keep_head(self, exchange: Exchange, head: bytes) -> None:
+    def _keep_head(self, exchange: Exchange, head: bytes, plan: Plan) -> None:
         if self._charge(exchange, len(head)):
             exchange.request_head = head
-            if self.settings.keep_bodies:
+            if plan.keep_bodies:
                 exchange.request_body = bytearray()
         else:
             exchange.target = b""
 
-    def keep_response(self, exchange: Exchange, head: bytes) -> None:
+    @property
+    def _most(self) -> Plan:
+        """For a response that was seen before its request, whose host is not known yet."""
         settings = self.settings
-        if settings.keep_headers and not exchange.done and self._charge(exchange, len(head)):
+        return settings.plan_for("", True) if settings.plan_for else settings
+
+    def keep_response(self, exchange: Exchange, head: bytes) -> None:
+        plan = exchange.plan or self._most
+        if plan.keep_headers and not exchange.done and self._charge(exchange, len(head)):
             exchange.response_head = head
-            if settings.keep_bodies:
+            if plan.keep_bodies:
                 exchange.response_body = bytearray()
 
     def keep_request_body(self, exchange: Exchange, data: bytes) -> None:

@@ -16,6 +16,7 @@ from agent.http.headers import text
 from agent.link.clock import WallClock
 from agent.link.exchange import Exchange
 from agent.link.settings import LinkSettings
+from agent.who import NOBODY, Who
 from wire.events import Direction, Outcome, RequestEvent
 
 _NO_ID: Final = UUID(int=0)
@@ -57,7 +58,9 @@ def direction_of(connection: Connection, *, server: bool) -> Direction:
     return _INTERNAL if is_internal(connection.remote_ip) else _EXTERNAL
 
 
-def event_template(connection: Connection, *, server: bool, settings: LinkSettings) -> RequestEvent:
+def event_template(
+    connection: Connection, *, server: bool, settings: LinkSettings, who: Who = NOBODY
+) -> RequestEvent:
     """What all events of a connection share; ``fill_event`` copies it."""
     local = (_text(connection.local_ip), connection.local_port)
     remote = (_text(connection.remote_ip), connection.remote_port)
@@ -82,6 +85,10 @@ def event_template(connection: Connection, *, server: bool, settings: LinkSettin
         user=_text(connection.user),
         user_id=connection.uid,
         container_id=_text(connection.container_id),
+        container_name=_text(who.container_name),
+        container_image=_text(who.container_image),
+        pod_name=_text(who.pod_name),
+        pod_namespace=_text(who.pod_namespace),
     )
 
 

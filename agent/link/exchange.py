@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agent.http.headers import HeaderBlock, parse_headers
+from agent.link.settings import UNKNOWN, About, Plan
 
 OVERHEAD: Final = 1_024
 """Of the objects below, roughly; what the shared budget is charged beside the payload."""
@@ -43,6 +44,9 @@ class Exchange:
     """It was emitted: whatever still comes of it is ignored."""
     cost: int = 0
     """Bytes charged to the shared budget."""
+    plan: Plan | None = None
+    """What is to be done with it; from its beginning on the same."""
+    about: About = UNKNOWN
     request_head: bytes = b""
     response_head: bytes = b""
     request_body: bytearray | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from agent.capture.source import Chunk, Connection, Flow, Kind, Role, Source
 from agent.counters import Counters
@@ -13,9 +13,9 @@ from agent.http.startline import begins_request, begins_response
 from agent.link.clock import WallClock
 from agent.link.connection import ConnectionLink
 from agent.link.context import LinkContext
-from agent.link.event import event_template, fill_event, is_loopback
+from agent.link.event import direction_of, event_template, fill_event, is_loopback
 from agent.link.exchange import Exchange
-from agent.link.settings import MEMORY_LIMIT, LinkSettings
+from agent.link.settings import MEMORY_LIMIT, UNKNOWN, About, LinkSettings, Plan
 from wire.events import RequestEvent
 
 CONNECTION_COST: Final = 2_048
@@ -38,6 +38,14 @@ Emit = Callable[[RequestEvent, Exchange], None]
 InScope = Callable[[Connection], bool]
 
 
+class Observer(Protocol):
+    """Told of connections as they come and go."""
+
+    def opened(self, link: ConnectionLink) -> None: ...
+
+    def closed(self, link: ConnectionLink) -> None: ...
+
+
 class Linker:
     """Follows every connection of ``source`` that is in scope. Lives on one thread."""
 
@@ -50,10 +58,14 @@ class Linker:
         counters: Counters,
         in_scope: InScope = lambda _: True,
         memory_limit: int = MEMORY_LIMIT,
+        observer: Observer | None = None,
     ) -> None:
         self._source = source
         self._emit = emit
         self._in_scope = in_scope
+        self._observer = observer
+        self._unsettled = False
+        """Settings changed: connections that are no longer wanted end with their exchanges."""
         self._counters = counters
         self.clock = WallClock()
         self.context = LinkContext(settings, Budget(memory_limit), self._deliver)
@@ -81,10 +93,34 @@ class Linker:
             reader.feed(data, now)
         if length > len(data):
             reader.gap(length - len(data), now)
+        if self._observer is not None:
+            if flow == _SENT:
+                link.sent += length
+            else:
+                link.received += length
 
     def configure(self, settings: LinkSettings) -> None:
-        """New settings from the next message on."""
+        """New settings from the next exchange on; those under way end as they began.
+
+        Connections that were left alone are judged anew when they speak again.
+        """
         self.context.settings = settings
+        for key in [key for key, link in self._links.items() if link is None]:
+            del self._links[key]
+        for link in self._links.values():
+            facts = self._source.connection(link.key) if link is not None else None
+            if link is not None and facts is not None:
+                link.about = self._describe(facts) or link.about
+        self._unsettled = True
+
+    def plans(self) -> set[Plan]:
+        """Of the exchanges that are under way."""
+        found: set[Plan] = set()
+        for link in self._links.values():
+            if link is not None:
+                under_way = [*link.pending, link.asking, link.answering, link.early]
+                found |= {one.plan for one in under_way if one is not None and one.plan}
+        return found
 
     def use(self, source: Source) -> None:
         """Another source, whose keys mean other connections; after ``shutdown``."""
@@ -101,7 +137,32 @@ class Linker:
                 link.flush(link.last_ns)
         if not self._room():
             self._give_up_oldest()
+        if self._unsettled:
+            self._unsettled = not self._settle()
         self._count()
+
+    def _settle(self) -> bool:
+        """Leave what is no longer wanted; ``False``: some of it is in the middle of something."""
+        settled = True
+        for link in [link for link in self._links.values() if link is not None]:
+            facts = self._source.connection(link.key)
+            if facts is None or self._still_wanted(link, facts):
+                continue
+            if link.pending or link.asking or link.answering:
+                settled = False
+                continue
+            self._close(link, link.last_ns, forget=False)
+            self._links[link.key] = None
+        return settled
+
+    def _still_wanted(self, link: ConnectionLink, facts: Connection) -> bool:
+        if link.template.direction not in self.context.settings.directions:
+            return False
+        return self._wanted(facts) and self._describe(facts) is not None
+
+    def _describe(self, facts: Connection) -> About | None:
+        describe = self.context.settings.describe
+        return describe(facts) if describe is not None else UNKNOWN
 
     def abandon(self, key: int) -> None:
         """Follow a connection no more, whatever state it is in."""
@@ -148,16 +209,20 @@ class Linker:
 
     def _follow(self, facts: Connection, *, server: bool) -> ConnectionLink | None:
         settings = self.context.settings
-        template = event_template(facts, server=server, settings=settings)
-        if template.direction not in settings.directions:
+        about = self._describe(facts)
+        if about is None or direction_of(facts, server=server) not in settings.directions:
             self._ignore(facts.key)
             return None
+        template = event_template(facts, server=server, settings=settings, who=about.who)
         if len(self._links) >= settings.max_connections or not self._room():
             self._give_up_oldest()
         link = ConnectionLink(facts.key, self.context, template, _RECEIVED if server else _SENT)
         link.seen = self._seen
+        link.about = about
         self.context.budget.held += CONNECTION_COST
         self._links[facts.key] = link
+        if self._observer is not None:
+            self._observer.opened(link)
         return link
 
     def _wanted(self, facts: Connection) -> bool:
@@ -165,11 +230,14 @@ class Linker:
             return False
         return self._in_scope(facts)
 
-    def _close(self, link: ConnectionLink, now: int) -> None:
+    def _close(self, link: ConnectionLink, now: int, *, forget: bool = True) -> None:
         link.close(now)
         del self._links[link.key]
         self.context.budget.give(CONNECTION_COST)
-        self._source.forget(link.key)
+        if self._observer is not None:
+            self._observer.closed(link)
+        if forget:
+            self._source.forget(link.key)
 
     # -- room ----------------------------------------------------------------------
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from agent.capture.source import Connection
+from agent.who import NOBODY, Who
 from wire.events import Direction
 
 HTTP_BUFFER_SIZE: Final = 2 * 1024 * 1024
@@ -14,6 +17,28 @@ MAX_CONNECTIONS: Final = 65_536
 MEMORY_LIMIT: Final = 64 * 1024 * 1024
 
 ALL_DIRECTIONS: Final = frozenset(Direction)
+
+
+class Plan(Protocol):
+    """What is kept of an exchange. It is bound to one when it begins."""
+
+    @property
+    def keep_headers(self) -> bool: ...
+
+    @property
+    def keep_bodies(self) -> bool: ...
+
+
+class About(NamedTuple):
+    """Of a connection, as the configuration that was in force had it described."""
+
+    who: Who = NOBODY
+    tags: dict[str, list[str]] = {}  # noqa: RUF012  a shared empty one; nobody writes to it
+    payload: bool = True
+    """What is said may be kept."""
+
+
+UNKNOWN: Final = About()
 
 
 class LinkSettings(msgspec.Struct, kw_only=True, frozen=True):
@@ -28,3 +53,7 @@ class LinkSettings(msgspec.Struct, kw_only=True, frozen=True):
     max_connections: int = MAX_CONNECTIONS
     replayed: bool = False
     hostname: str = ""
+    plan_for: Callable[[str, bool], Plan] | None = None
+    """Host, and whether payload may be kept → plan; without it the two flags above hold."""
+    describe: Callable[[Connection], About | None] | None = None
+    """``None`` as its answer: the connection is to be left alone."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.http.headers import header_pairs
 from agent.link.exchange import Exchange
+from wire.config.plugins import Level
 from wire.events import RequestEvent
 from wire.objects import (
     HttpTransaction,
@@ -17,12 +18,14 @@ from wire.objects import (
 _NS_IN_MS: Final = 1_000_000
 
 
-def transaction_of(exchange: Exchange, event: RequestEvent) -> HttpTransaction:
-    """The object that ``event`` will name."""
+def transaction_of(
+    exchange: Exchange, event: RequestEvent, level: Level = "full"
+) -> HttpTransaction:
+    """The object that ``event`` will name, with as much as ``level`` says and was kept."""
     return HttpTransaction(
         metadata=_metadata(event),
-        request=_request(exchange, event),
-        response=_response(exchange, event) if exchange.status else None,
+        request=_request(exchange, event, level),
+        response=_response(exchange, event, level) if exchange.status else None,
         transaction_time=event.timestamp.isoformat().replace("+00:00", "Z"),
         duration_ms=max(exchange.response_ended - exchange.request_began, 0) / _NS_IN_MS,
         direction=event.direction,
@@ -41,11 +44,13 @@ def _metadata(event: RequestEvent) -> TransactionMetadata:
         bytes_received=event.bytes_received,
         request_id=str(event.request_id),
         connection_id=str(event.connection_id),
+        endpoint_id=event.host,
     )
 
 
-def _request(exchange: Exchange, event: RequestEvent) -> TransactionRequest:
-    target = exchange.target.decode("latin-1")
+def _request(exchange: Exchange, event: RequestEvent, level: Level) -> TransactionRequest:
+    target = exchange.target.decode("latin-1") if level != "summary" else ""
+    target = target or event.path
     url = f"{event.scheme}://{event.host}{target}" if target.startswith("/") else target
     return TransactionRequest(
         method=exchange.method,
@@ -57,21 +62,23 @@ def _request(exchange: Exchange, event: RequestEvent) -> TransactionRequest:
         request_id=str(event.request_id),
         user_agent=event.agent,
         content_type=exchange.request_headers.content_type,
-        headers=_headers(exchange.request_head),
-        body=bytes(exchange.request_body or b""),
-        body_truncated=exchange.request_body_cut,
+        headers=_headers(exchange.request_head, level),
+        body=bytes(exchange.request_body or b"") if level == "full" else b"",
+        body_truncated=level == "full" and exchange.request_body_cut,
     )
 
 
-def _response(exchange: Exchange, event: RequestEvent) -> TransactionResponse:
+def _response(exchange: Exchange, event: RequestEvent, level: Level) -> TransactionResponse:
     return TransactionResponse(
         status=exchange.status,
         content_type=event.content_type,
-        headers=_headers(exchange.response_head),
-        body=bytes(exchange.response_body or b""),
-        body_truncated=exchange.response_body_cut,
+        headers=_headers(exchange.response_head, level),
+        body=bytes(exchange.response_body or b"") if level == "full" else b"",
+        body_truncated=level == "full" and exchange.response_body_cut,
     )
 
 
-def _headers(head: bytes) -> list[tuple[str, str]]:
-    return header_pairs(head[head.find(b"\n") + 1 :]) if head else []
+def _headers(head: bytes, level: Level) -> list[tuple[str, str]]:
+    if not head or level == "summary":
+        return []
+    return header_pairs(head[head.find(b"\n") + 1 :])

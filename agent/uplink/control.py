@@ -28,9 +28,15 @@ class Control:
     """Registers, then beats as often as the platform asks."""
 
     def __init__(
-        self, session: Session, health: Health, *, refused_seconds: float = REFUSED_SECONDS
+        self,
+        session: Session,
+        health: Health,
+        *,
+        managed: bool = True,
+        refused_seconds: float = REFUSED_SECONDS,
     ) -> None:
         self._session = session
+        self._managed = managed
         self._health = health
         self._refused_seconds = refused_seconds
         self._stop = threading.Event()
@@ -127,5 +133,5 @@ class Control:
         ahead = seconds_ahead(answer.date) if answer.date else None
         if ahead is not None:
             self.clock_offset_ms = -ahead * 1_000
-        if response.config_digest != running:
+        if self._managed and response.config_digest != running:
             self._session.fetch_config()

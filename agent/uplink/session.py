@@ -23,7 +23,7 @@ from wire.protocol import (
 
 _log = structlog.get_logger()
 
-ApplyConfig = Callable[[dict[str, Any]], None]
+ApplyConfig = Callable[[dict[str, Any]], object]
 """Called on the control thread with a document as the platform sent it."""
 
 
@@ -50,7 +50,7 @@ class Session:
         version: str,
         replaying: bool,
         system: SystemInfo,
-        apply_config: ApplyConfig,
+        apply_config: ApplyConfig | None = None,
     ) -> None:
         self.client = client
         self.registered = threading.Event()
@@ -59,9 +59,18 @@ class Session:
         self._file = file
         self._registration_token = registration_token
         self._about = (name, version, replaying, system)
-        self._apply_config = apply_config
+        self._apply_config: ApplyConfig = lambda _: None
         self._lock = threading.Lock()
         self.identity: Identity = file.load(client.endpoint)
+        if apply_config is not None:
+            self.follow(apply_config)
+
+    def follow(self, apply_config: ApplyConfig) -> None:
+        """Hand over the configuration of the last run, and from now on each that is sent.
+
+        Without it the agent has a configuration of its own.
+        """
+        self._apply_config = apply_config
         if self.identity.config is not None:
             apply_config(self.identity.config)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.objects.directory import DirectoryStore
-from agent.objects.store import StoreError
 from agent.spool.files import make_private
+from agent.stores.base import StoreError
+from agent.stores.directory import DirectoryStore
 from agent.system import DataFolderError, lock_data_folder
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from agent.capture.source import Chunk, Connection, Flow, Kind
 from agent.counters import Counters
-from agent.objects.directory import DirectoryStore
-from agent.objects.store import StoreError
-from agent.objects.worker import ObjectWorker
 from agent.recording.format import Header, chunk_line, connection_line, encode
+from agent.stores.base import StoreError
+from agent.stores.directory import DirectoryStore
+from agent.stores.queue import ObjectQueue
 from tests.agent.platform_server import Platform
 from tests.agent.test_replay_end_to_end import run_agent
 from tests.agent.traffic import client
@@ -123,7 +123,7 @@ def test_without_a_store_the_agent_says_so_once(tmp_path: Path, recording: Path)
     assert platform.heartbeats[0].get("objectStore", "none") == "none"
 
 
-@pytest.mark.parametrize(("level", "objects"), [("none", 0), ("summary", 0), ("headers", 3)])
+@pytest.mark.parametrize(("level", "objects"), [("none", 0), ("summary", 3), ("headers", 3)])
 def test_capture_levels(tmp_path: Path, recording: Path, level: str, objects: int) -> None:
     store = tmp_path / "objects"
     platform, _ = replay(tmp_path, recording, configured(store, level))
@@ -180,13 +180,11 @@ def test_storing_twice_is_harmless(tmp_path: Path) -> None:
 
 def test_the_queue_before_the_store_is_bounded(tmp_path: Path) -> None:
     counters = Counters()
-    worker = ObjectWorker(counters, queue_bytes=100)
-    assert not worker.offer("0" * 40, b"x")
-    worker.use(DirectoryStore(tmp_path, reserve=0))
+    worker = ObjectQueue(DirectoryStore(tmp_path, reserve=0), counters, queue_bytes=100)
     assert worker.offer("1" * 40, b"x" * 60)
     assert not worker.offer("2" * 40, b"x" * 60)
     worker.start()
     worker.close(5.0)
     assert (tmp_path / ("1" * 40)).read_bytes() == b"x" * 60
-    assert counters.drops() == {"object.no-store": 1, "object.queue-full": 1}
+    assert counters.drops() == {"object.queue-full": 1}
     assert counters.get("objects_stored") == 1

@@ -1,0 +1,1 @@
+"""From a configuration to what the agent does: policy, filters, tags, reload."""

@@ -1,0 +1,173 @@
+"""Where a configuration of one's own comes from: a file that may be replaced, or an address.
+
+Both are looked at again and again, so that no kind of file system and no way of replacing
+a file (rename, ConfigMap's symlinks) can be missed; a file's signature makes that cheap.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+import urllib3
+
+from agent.config.current import Configuration
+from wire.config.nodes import MAX_BYTES
+
+FILE_SECONDS: Final = 1.0
+URL_SECONDS: Final = 30.0
+_TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
+
+_log = structlog.get_logger()
+
+Signature = tuple[int, int, int, int]
+
+
+class SourceError(Exception):
+    """The configuration cannot be read now; the message says why."""
+
+
+class ConfigSource(Protocol):
+    seconds: float
+    """Between two looks."""
+
+    def read(self) -> bytes | None:
+        """The document, or ``None`` when it is as it was at the last call.
+
+        Raises ``SourceError``.
+        """
+        ...
+
+
+class FileSource:
+    """A path, followed through symbolic links at each look."""
+
+    seconds = FILE_SECONDS
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: Signature | None = None
+
+    def read(self) -> bytes | None:
+        try:
+            with self._path.open("rb") as file:
+                state = self._path.stat()
+                signature = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
+                if signature == self._seen:
+                    return None
+                self._seen = signature
+                return file.read(MAX_BYTES + 1)
+        except OSError as error:
+            self._seen = None
+            raise SourceError(f"{self._path}: {error.strerror}") from error
+
+    def forget(self) -> None:
+        """The next look reads, whatever the signature says."""
+        self._seen = None
+
+
+class UrlSource:
+    """``https://…``; asked with the ETag of the last answer."""
+
+    def __init__(self, url: str, *, seconds: float = URL_SECONDS) -> None:
+        self.seconds = seconds
+        self._url = url
+        self._etag = ""
+        self._last: bytes | None = None
+        self._pool = urllib3.PoolManager(num_pools=1, retries=False, timeout=_TIMEOUT)
+
+    def read(self) -> bytes | None:
+        headers = {"If-None-Match": self._etag} if self._etag else {}
+        try:
+            response = self._pool.request(
+                "GET", self._url, headers=headers, preload_content=False, redirect=False
+            )
+            try:
+                body = response.read(MAX_BYTES + 1, decode_content=True)
+            finally:
+                response.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise SourceError(f"{self._url}: {error}") from error
+        if response.status == 304:
+            return None
+        if response.status != 200:
+            raise SourceError(f"{self._url}: the answer was {response.status}")
+        self._etag = response.headers.get("ETag", "")
+        if body == self._last:
+            return None
+        self._last = body
+        return body
+
+    def forget(self) -> None:
+        self._etag = ""
+        self._last = None
+
+
+def source_of(where: str) -> FileSource | UrlSource:
+    """By what ``--config`` says."""
+    if where.startswith(("https://", "http://")):
+        return UrlSource(where)
+    return FileSource(Path(where))
+
+
+class Watcher:
+    """The thread that looks for a new configuration, at once when it is told to."""
+
+    def __init__(self, source: FileSource | UrlSource, configuration: Configuration) -> None:
+        self._source = source
+        self._configuration = configuration
+        self._stop = threading.Event()
+        self._now = threading.Event()
+        self._reread = False
+        self._unreadable = ""
+        self._thread = threading.Thread(target=self._run, name="config", daemon=True)
+
+    def first(self) -> bool:
+        """The first look, before anything else runs; ``False``: there is no configuration."""
+        return self._look()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def reload(self) -> None:
+        """From a signal handler: read again, and say what became of it."""
+        self._reread = True
+        self._now.set()
+
+    def stop(self, timeout: float) -> None:
+        self._stop.set()
+        self._now.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._now.wait(self._source.seconds)
+            self._now.clear()
+            if not self._stop.is_set():
+                self._look()
+
+    def _look(self) -> bool:
+        asked, self._reread = self._reread, False
+        if asked:
+            self._source.forget()
+        try:
+            text = self._source.read()
+        except SourceError as error:
+            return self._cannot_read(str(error))
+        self._unreadable = ""
+        if text is None:
+            return True
+        taken = self._configuration.apply_text(text)
+        if taken and asked:
+            _log.info("configuration read again", digest=self._configuration.state.reloads)
+        return taken
+
+    def _cannot_read(self, reason: str) -> bool:
+        """Said once; a file that is being replaced is missing for a moment."""
+        if reason != self._unreadable:
+            self._unreadable = reason
+            self._configuration.refuse(reason)
+        return False

@@ -1,0 +1,1 @@
+"""What is done with an exchange: plugins, in the stacks that the configuration makes."""

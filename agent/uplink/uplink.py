@@ -1,0 +1,89 @@
+"""The platform as an event store: registration, spool and delivery behind one face."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from agent.counters import Counters
+from agent.spool.spool import Spool
+from agent.spool.writer import SpoolWriter
+from agent.stores.base import Event, Shape
+from agent.uplink.control import Control, Health
+from agent.uplink.sender import Sender
+from agent.uplink.session import Session
+from wire.events import EVENT_TYPES, RequestEvent, encode_line
+from wire.qtap import ArtifactRecord, Issue
+
+_NAMES: Final[dict[type, str]] = {Issue: "issue", ArtifactRecord: "artifact_record"}
+
+
+class Uplink:
+    """``emit`` and ``tick`` on the capture thread; the rest has threads of its own.
+
+    ``managed``: the platform also says which configuration runs.
+    """
+
+    id = "platform"
+    kind = "pulse"
+    shape: Shape = "pulse"
+
+    def __init__(
+        self, session: Session, spool: Spool, counters: Counters, *, managed: bool = True
+    ) -> None:
+        self.session = session
+        self.spool = spool
+        self.managed = managed
+        self._counters = counters
+        self._writer = SpoolWriter(spool, counters)
+        self._sender = Sender(spool, session, counters)
+        self._control: Control | None = None
+
+    def connect(self, health: Health) -> None:
+        """``health`` says how the agent is, for the heartbeat."""
+        self._control = Control(self.session, health, managed=self.managed)
+
+    def start(self) -> None:
+        self._writer.start()
+        if self._control is not None:
+            self._control.start()
+        self._sender.start()
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, RequestEvent):
+            self._writer.add(encode_line(event))
+            return
+        name = _NAMES.get(type(event), "")
+        if name not in EVENT_TYPES:
+            self._counters.add("events_not_for_the_platform")
+            return
+        fields = msgspec.to_builtins(event)
+        if "type" in fields:
+            fields["artifactType"] = fields.pop("type")
+        self._writer.add(msgspec.json.encode({"type": name} | fields) + b"\n")
+
+    def tick(self) -> None:
+        self._writer.tick()
+
+    def beat_soon(self) -> None:
+        """Something changed that the platform should know."""
+        if self._control is not None:
+            self._control.beat_soon()
+
+    def flush(self, timeout: float) -> bool:
+        """Everything emitted is on disk; ``False``: not within ``timeout`` seconds."""
+        return self._writer.close(timeout)
+
+    def deliver(self, deadline: float, waiting: Callable[[], bool]) -> bool:
+        """Send what is spooled: to its end while ``waiting``, then until ``deadline``."""
+        while waiting() and self.spool.waiting[0]:
+            time.sleep(0.2)
+        return self._sender.drain(max(deadline - time.monotonic(), 0.5))
+
+    def close(self, timeout: float) -> bool:
+        if self._control is not None:
+            self._control.stop(timeout)
+        return True

@@ -1,0 +1,250 @@
+"""Trees into closures.
+
+Three outcomes beside true and false are told apart by Kleene's logic: ``or`` is true when
+one side is, whatever the other; ``and`` is false when one side is; else what is unknown
+stays unknown. So a missing field never makes a rule pass, not even behind ``not``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from wire.rules.ast import And, Array, Call, Compare, Expression, Field, Literal, Not, Operand, Or
+from wire.rules.errors import RuleError
+from wire.rules.operations import (
+    FAILED,
+    MISSING,
+    Outcome,
+    Unknown,
+    contains,
+    equals,
+    matches,
+    order,
+    starts_with,
+    truth,
+    within,
+)
+from wire.rules.parser import parse_rule
+from wire.rules.patterns import searcher
+from wire.rules.tokens import Pattern
+
+__all__ = ["FAILED", "MISSING", "Resolve", "Rule", "compile_rule"]
+
+Getter = Callable[[Any], Any]
+"""From the subject to a field's value; ``None``: it has none."""
+Resolve = Callable[[str], "Getter | None"]
+"""Canonical name → how to get it; ``None``: there is no such field."""
+Test = Callable[[Any], Outcome]
+
+_NO_MACROS: Final[Mapping[str, str]] = MappingProxyType({})
+_BINARY: Final[Mapping[str, Callable[[Any, Any], Outcome]]] = {
+    "==": equals, "contains": contains, "in": within,
+    ">": order(">"), ">=": order(">="), "<": order("<"), "<=": order("<="),
+}  # fmt: skip
+
+
+class Rule:
+    """A compiled rule. ``evaluate(subject)`` is safe for any subject that ``resolve`` knows."""
+
+    __slots__ = ("evaluate", "fields", "text")
+
+    def __init__(self, text: str, evaluate: Test, fields: frozenset[str]) -> None:
+        self.text = text
+        self.evaluate = evaluate
+        self.fields = fields
+        """Canonical names, of macros too."""
+
+
+def compile_rule(text: str, resolve: Resolve, macros: Mapping[str, str] = _NO_MACROS) -> Rule:
+    """Raises ``RuleError``: no rule, an unknown macro, or macros that call each other."""
+    compiler = _Compiler(resolve, macros)
+    return Rule(text, compiler.test(parse_rule(text)), frozenset(compiler.fields))
+
+
+class _Compiler:
+    def __init__(self, resolve: Resolve, macros: Mapping[str, str]) -> None:
+        self.fields: set[str] = set()
+        self._resolve = resolve
+        self._macros = macros
+        self._done: dict[str, Test] = {}
+        self._open: list[str] = []
+
+    def test(self, node: Expression) -> Test:
+        if isinstance(node, Or | And):
+            parts = tuple(self.test(part) for part in node.parts)
+            return _any(parts) if isinstance(node, Or) else _all(parts)
+        if isinstance(node, Not):
+            return _not(self.test(node.inner))
+        if isinstance(node, Compare):
+            return self._compare(node)
+        get = self._operand(node)
+        return lambda subject: MISSING if (value := get(subject)) is None else truth(value)
+
+    def _compare(self, node: Compare) -> Test:
+        left = self._operand(node.left)
+        if node.operator == "matches":
+            return _matches(left, _pattern(node.right))
+        if node.operator == "!=":
+            return _not(self._compare(Compare("==", node.left, node.right, node.offset)))
+        for side in (node.left, node.right):
+            _ready(side)
+        if isinstance(node.right, Literal) and isinstance(node.left, Field):
+            fast = _fast(node.operator, left, node.right.value)
+            if fast is not None:
+                return fast
+        return _binary(_BINARY[node.operator], left, self._operand(node.right))
+
+    def _operand(self, node: Operand) -> Getter:
+        if isinstance(node, Literal):
+            value = node.value
+            return lambda _: value
+        if isinstance(node, Array):
+            values = tuple(item.value for item in node.items)
+            return lambda _: values
+        if isinstance(node, Field):
+            self.fields.add(node.path)
+            return self._resolve(node.path) or _nothing
+        return self._call(node)
+
+    def _call(self, node: Call) -> Getter:
+        if node.name == "starts_with":
+            if len(node.arguments) != 2:
+                raise RuleError("starts_with takes a value and a prefix", node.offset)
+            value, prefix = (self._operand(argument) for argument in node.arguments)
+            return _binary(starts_with, value, prefix)
+        if node.arguments or node.name not in self._macros:
+            raise RuleError(f"there is no function or macro {node.name}()", node.offset)
+        return self._macro(node)
+
+    def _macro(self, node: Call) -> Getter:
+        if node.name in self._open:
+            circle = " → ".join([*self._open, node.name])
+            raise RuleError(f"macros call each other in a circle: {circle}", node.offset)
+        if node.name not in self._done:
+            self._open.append(node.name)
+            try:
+                self._done[node.name] = self.test(parse_rule(self._macros[node.name]))
+            except RuleError as error:
+                if "circle" in error.message:
+                    raise
+                raise RuleError(f"in {node.name}(): {error.message}", node.offset) from error
+            finally:
+                self._open.pop()
+        return self._done[node.name]
+
+
+def _nothing(subject: Any) -> None:
+    del subject
+
+
+def _ready(node: Operand) -> None:
+    """Regular expressions are compiled now, so that a bad one is refused now."""
+    for literal in node.items if isinstance(node, Array) else (node,):
+        if isinstance(literal, Literal) and isinstance(literal.value, Pattern):
+            searcher(literal.value, literal.offset)
+
+
+def _pattern(node: Operand) -> Pattern:
+    assert isinstance(node, Literal)  # noqa: S101  the parser takes nothing else
+    found = node.value if isinstance(node.value, Pattern) else Pattern(str(node.value))
+    searcher(found, node.offset)
+    return found
+
+
+def _fast(operator: str, get: Getter, literal: Any) -> Test | None:
+    """The usual comparisons, without the general way's questions."""
+    if operator == "==" and type(literal) in {str, int}:
+        kind = type(literal)
+
+        def same(subject: Any) -> Outcome:
+            value = get(subject)
+            if type(value) is kind:
+                return bool(value == literal)
+            return MISSING if value is None else _known(equals(value, literal), value)
+
+        return same
+    if operator == "contains" and type(literal) is str:
+
+        def holds(subject: Any) -> Outcome:
+            value = get(subject)
+            if type(value) is str:
+                return literal in value
+            return MISSING if value is None else _known(contains(value, literal), value)
+
+        return holds
+    return None
+
+
+def _known(outcome: Outcome, value: Any) -> Outcome:
+    return value if isinstance(value, Unknown) else outcome
+
+
+def _binary(operation: Callable[[Any, Any], Outcome], left: Getter, right: Getter) -> Test:
+    def run(subject: Any) -> Outcome:
+        first = left(subject)
+        if first is None:
+            return MISSING
+        second = right(subject)
+        if second is None:
+            return MISSING
+        if isinstance(first, Unknown):
+            return first
+        if isinstance(second, Unknown):
+            return second
+        return operation(first, second)
+
+    return run
+
+
+def _matches(left: Getter, pattern: Pattern) -> Test:
+    find = searcher(pattern)
+
+    def run(subject: Any) -> Outcome:
+        value = left(subject)
+        if type(value) is str:
+            return find(value)
+        if value is None:
+            return MISSING
+        return value if isinstance(value, Unknown) else matches(value, pattern)
+
+    return run
+
+
+def _not(inner: Test) -> Test:
+    def run(subject: Any) -> Outcome:
+        outcome = inner(subject)
+        if outcome is True:
+            return False
+        return True if outcome is False else outcome
+
+    return run
+
+
+def _any(parts: tuple[Test, ...]) -> Test:
+    def run(subject: Any) -> Outcome:
+        found: Outcome = False
+        for part in parts:
+            outcome = part(subject)
+            if outcome is True:
+                return True
+            if outcome is not False and found is not FAILED:
+                found = outcome
+        return found
+
+    return run
+
+
+def _all(parts: tuple[Test, ...]) -> Test:
+    def run(subject: Any) -> Outcome:
+        found: Outcome = True
+        for part in parts:
+            outcome = part(subject)
+            if outcome is False:
+                return False
+            if outcome is not True and found is not FAILED:
+                found = outcome
+        return found
+
+    return run

@@ -1,0 +1,76 @@
+"""Regular expressions in time linear in the text, whatever the expression.
+
+RE2 is the engine: it has no back-references and cannot be made to hang. A pattern is
+compiled once; what it said of short texts is remembered, since hosts and paths repeat.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import re2
+
+from wire.rules.errors import RuleError
+from wire.rules.tokens import Pattern
+
+MAX_PATTERN: Final = 4_096
+MAX_MEMORY: Final = 4 << 20
+"""Bytes that one compiled expression may use; RE2 refuses a larger one."""
+
+_KEPT: Final = 1_024
+_LONGEST_KEPT: Final = 512
+
+
+class Searcher:
+    """One compiled expression."""
+
+    __slots__ = ("_known", "_search")
+
+    def __init__(self, source: str) -> None:
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = MAX_MEMORY
+        self._search: Any = re2.compile(source, options).search
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, text: str) -> bool:
+        known = self._known.get(text)
+        if known is not None:
+            return known
+        # A lone surrogate, from the name of a file or a variable, has no UTF-8.
+        found = self._search(text.encode("utf-8", "replace").decode()) is not None
+        if len(text) <= _LONGEST_KEPT:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[text] = found
+        return found
+
+
+_searchers: dict[str, Searcher] = {}
+
+
+def searcher(pattern: Pattern | str, offset: int = 0) -> Searcher:
+    """Raises ``RuleError`` for what is no expression, or too large a one."""
+    source = pattern.source if isinstance(pattern, Pattern) else pattern
+    if len(source) > MAX_PATTERN:
+        raise RuleError(f"a regular expression of more than {MAX_PATTERN:,} characters", offset)
+    found = _searchers.get(source)
+    if found is None:
+        try:
+            found = Searcher(source)
+        except (re2.error, UnicodeEncodeError) as error:
+            raise RuleError(f"not a regular expression: {_words(error)}", offset) from error
+        if len(_searchers) >= _KEPT:
+            _searchers.clear()
+        _searchers[source] = found
+    return found
+
+
+def search(pattern: Pattern, text: str) -> bool:
+    """Whether the expression is found anywhere in ``text``."""
+    return searcher(pattern)(text)
+
+
+def _words(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
