@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 from qcloud.kernel.errors import Conflict, Denied, QCloudError
 
 
@@ -67,3 +69,29 @@ class WrongPlace(Denied):
             " other networks alone. Come from one of them, or ask an owner to add yours.",
             code="identity.wrong_network",
         )
+
+
+class InvitationUnknown(QCloudError):
+    """``identity.invitation_unknown``, 404: no invitation has this link, and never had."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.invitation_unknown",
+            404,
+            "This link is no invitation. Copy the whole address from the mail, or ask whoever"
+            " invited you to send it again.",
+        )
+
+
+class InvitationClosed(QCloudError):
+    """``identity.invitation_closed``, 410: used, withdrawn or expired; the message says which."""
+
+    def __init__(self, state: str, expires_at: datetime, inviter: str) -> None:
+        words = {
+            "accepted": "This invitation was accepted already; its link worked once."
+            " Sign in as usual.",
+            "withdrawn": f"This invitation was withdrawn. Ask {inviter} for another.",
+            "expired": f"This invitation expired on {expires_at:%d %B %Y at %H:%M} UTC."
+            f" Ask {inviter} to send it again.",
+        }
+        super().__init__("identity.invitation_closed", 410, words[state], state=state)

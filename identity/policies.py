@@ -119,6 +119,24 @@ MFA_RECOVERY_CODES: Final = integer(
     unit="codes",
 )
 
+DELEGATION: Final = Group(
+    "delegation",
+    "Delegated access",
+    "How long somebody of an account above may look into one below. Running access is not"
+    " shortened.",
+    40,
+)
+DELEGATION_LONGEST: Final = duration(
+    "identity.delegation.longest",
+    "At most, at a time",
+    about="Whoever needs longer asks again, with a reason.",
+    group=DELEGATION,
+    default=30 * _MINUTE,
+    low=_MINUTE,
+    high=8 * _HOUR,
+    sensitive=True,
+)
+
 ACCOUNTS: Final = Group(
     "accounts",
     "Accounts",

@@ -1,18 +1,41 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Final
 from uuid import UUID
 
-from identity.actors import actor_for
-from identity.models import Account, Membership
+from identity.actors import actor_for, composed, limit_of
+from identity.models import (
+    Account,
+    DelegatedAccess,
+    DelegationGrant,
+    Invitation,
+    Membership,
+    Role,
+)
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
+from qcloud.kernel.permissions import ROLES, TIER_PERMISSIONS, Permission, RoleName
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
 from qcloud.kernel.settings.kinds import Network, Networks
 
 __all__ = ["actor_for"]
+
+MOST_DELEGATIONS: Final = 5_000
+"""As many as a page shows; older ones are in the audit log."""
+
+BUILT_IN: Final = {
+    RoleName.OWNER: "Everything the account can do, its people and roles included.",
+    RoleName.ADMIN: "Everything but people, roles, and closing or suspending accounts.",
+    RoleName.EDITOR: "Reads traffic and payloads; changes environments, alerts and issues.",
+    RoleName.VIEWER: "Reads dashboards, payloads, alerts and issues; changes nothing.",
+    RoleName.BILLING: "Usage, invoices and prices; no traffic.",
+    RoleName.SUPPORT: "Reads without payloads and money; looks into accounts below on request.",
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +87,109 @@ class StaffInfo:
     email: str
     name: str
     role: str
+    """Its name."""
+    role_key: str
+    """What services take: the name of a built-in role, the id of one of the account's own."""
+    environments: frozenset[UUID] | None
+    """That the role is limited to; ``None``: the whole account."""
     is_active: bool
     since: datetime
     last_login: datetime | None
+
+
+@dataclass(frozen=True)
+class RoleInfo:
+    """A role of the account: a built-in one or one that it composed."""
+
+    key: str
+    """What services take."""
+    name: str
+    description: str
+    permissions: frozenset[Permission]
+    built_in: bool
+    holders: int
+    """People who have it."""
+
+
+@dataclass(frozen=True)
+class InvitationInfo:
+    id: UUID
+    account_id: UUID
+    email: str
+    name: str
+    role: str
+    role_key: str
+    environments: frozenset[UUID] | None
+    invited_by: str
+    sent_at: datetime
+    expires_at: datetime
+    accepted_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """``accepted``, ``withdrawn``, ``expired`` or ``open``."""
+        if self.accepted_at:
+            return "accepted"
+        if self.revoked_at:
+            return "withdrawn"
+        return "expired" if self.expires_at <= now() else "open"
+
+
+@dataclass(frozen=True)
+class DelegationInfo:
+    """Somebody of an account above looked into this one."""
+
+    id: UUID
+    account_id: UUID
+    user_id: UUID
+    user_label: str
+    home_id: UUID
+    home_name: str
+    reason: str
+    ticket: str
+    started_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str
+
+    @property
+    def is_running(self) -> bool:
+        return self.ended_at is None and self.expires_at > now()
+
+    @property
+    def until(self) -> datetime:
+        """When it ended, or will."""
+        return self.ended_at or self.expires_at
+
+
+@dataclass(frozen=True)
+class GrantInfo:
+    """What an account lets guests of one above do beyond looking."""
+
+    id: UUID
+    grantee_id: UUID
+    grantee_name: str
+    permissions: frozenset[Permission]
+    reason: str
+    granted_by: str
+    created_at: datetime
+    ends_at: datetime
+    revoked_at: datetime | None
+    revoked_by: str
+
+    @property
+    def is_in_force(self) -> bool:
+        return self.revoked_at is None and self.ends_at > now()
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """What an account may know of one above it."""
+
+    id: UUID
+    name: str
+    tier: Tier
 
 
 def account(account_id: UUID) -> AccountInfo:
@@ -124,6 +247,20 @@ def memberships_of(user_id: UUID) -> list[MembershipInfo]:
     return [MembershipInfo(account_info(row), roles[row.id]) for row in rows]
 
 
+def tiers_open_to(user_id: UUID, email: str) -> list[Tier]:
+    """In whose portals the person has something to do: where it works, else where it is
+    invited. In system mode.
+    """
+    worked = [membership.account.tier for membership in memberships_of(user_id)]
+    with unscoped("somebody who is invited signs in to agree"):
+        asked = Invitation.objects.filter(
+            email=email, accepted_at=None, revoked_at=None, expires_at__gt=now()
+        )
+        rows = Account.objects.filter(id__in=asked.values_list("account_id", flat=True))
+        invited = [Tier(tier) for tier in rows.values_list("tier", flat=True)]
+    return list(dict.fromkeys([*worked, *invited]))
+
+
 def staff(scope: Scope) -> list[StaffInfo]:
     """The people who work for the scope's own account, by name."""
     with scoped(scope):
@@ -133,6 +270,114 @@ def staff(scope: Scope) -> list[StaffInfo]:
             .order_by("user__name", "user__email")
         )
     return [staff_info(row) for row in rows]
+
+
+def roles(scope: Scope) -> list[RoleInfo]:
+    """The account's roles: built-in ones, then its own by name."""
+    with scoped(scope):
+        members = Membership.objects.filter(account_id=scope.account_id)
+        held = Counter(members.values_list("role", "custom_role_id"))
+        own = list(Role.objects.filter(account_id=scope.account_id).order_by("name"))
+    built_in = [
+        RoleInfo(
+            key=name.value,
+            name=name.value,
+            description=BUILT_IN[name],
+            permissions=ROLES[scope.tier][name],
+            built_in=True,
+            holders=held[name.value, None],
+        )
+        for name in RoleName
+    ]
+    return built_in + [role_info(row, holders=held["", row.id], tier=scope.tier) for row in own]
+
+
+def invitations(scope: Scope) -> list[InvitationInfo]:
+    """Those of the scope's own account, the newest first."""
+    with scoped(scope):
+        rows = list(
+            Invitation.objects.filter(account_id=scope.account_id).select_related("custom_role")
+        )
+    return [invitation_info(row) for row in rows]
+
+
+def delegations(scope: Scope) -> list[DelegationInfo]:
+    """Delegated access to the account and those below it, the newest first."""
+    with scoped(scope):
+        rows = list(DelegatedAccess.objects.all()[:MOST_DELEGATIONS])
+    return [delegation_info(row) for row in rows]
+
+
+def delegation_to(scope: Scope, delegation_id: UUID) -> DelegationInfo:
+    """One of ``delegations``. Raises ``NotFound``."""
+    with scoped(scope):
+        row = DelegatedAccess.objects.filter(id=delegation_id).first()
+    if row is None:
+        raise NotFound("There is no such delegated access to an account of yours.")
+    return delegation_info(row)
+
+
+def last_delegation(user_id: UUID, account_id: UUID) -> DelegationInfo | None:
+    """The person's latest look into the account, over or not. In system mode, for a door that
+    says why it is shut.
+    """
+    with unscoped("a door tells a former guest that its time is up"):
+        row = DelegatedAccess.objects.filter(user_id=user_id, account_id=account_id).first()
+    return delegation_info(row) if row else None
+
+
+def delegation_grants(scope: Scope) -> list[GrantInfo]:
+    """What the scope's own account granted guests, the newest first."""
+    with scoped(scope):
+        rows = list(DelegationGrant.objects.filter(account_id=scope.account_id))
+    return [grant_info(row) for row in rows]
+
+
+def ancestors(scope: Scope) -> list[Ancestor]:
+    """The accounts above, nearest first: their names, which the account knows from invoices."""
+    ids = [UUID(part) for part in scope.path.strip("/").split("/")[:-1]]
+    with unscoped("an account names those above it that it lets in"):
+        rows = {row.id: row for row in Account.objects.filter(id__in=ids)}
+    return [Ancestor(i, rows[i].name, Tier(rows[i].tier)) for i in reversed(ids) if i in rows]
+
+
+def delegation_info(row: DelegatedAccess) -> DelegationInfo:
+    names = DelegationInfo.__dataclass_fields__
+    return DelegationInfo(**{name: getattr(row, name) for name in names})
+
+
+def grant_info(row: DelegationGrant) -> GrantInfo:
+    names = set(GrantInfo.__dataclass_fields__) - {"permissions"}
+    plain = {name: getattr(row, name) for name in names}
+    return GrantInfo(**plain, permissions=composed(row.permissions))
+
+
+def role_info(row: Role, *, holders: int, tier: Tier) -> RoleInfo:
+    return RoleInfo(
+        key=str(row.id),
+        name=row.name,
+        description=row.description,
+        permissions=composed(row.permissions) & TIER_PERMISSIONS[tier],
+        built_in=False,
+        holders=holders,
+    )
+
+
+def invitation_info(row: Invitation) -> InvitationInfo:
+    return InvitationInfo(
+        id=row.id,
+        account_id=row.account_id,
+        email=row.email,
+        name=row.name,
+        role=row.role_label,
+        role_key=row.role or str(row.custom_role_id),
+        environments=limit_of(row),
+        invited_by=row.invited_by_label,
+        sent_at=row.sent_at,
+        expires_at=row.expires_at,
+        accepted_at=row.accepted_at,
+        revoked_at=row.revoked_at,
+    )
 
 
 def account_info(row: Account) -> AccountInfo:
@@ -156,6 +401,8 @@ def staff_info(row: Membership) -> StaffInfo:
         email=row.user.email,
         name=row.user.name,
         role=row.role_label,
+        role_key=row.role or str(row.custom_role_id),
+        environments=limit_of(row),
         is_active=row.user.is_active,
         since=row.created_at,
         last_login=row.user.last_login,

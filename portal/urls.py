@@ -14,6 +14,7 @@ from portal.views import (
     billing,
     environments,
     gallery,
+    invitations,
     overview,
     platform,
     requests,
@@ -81,6 +82,8 @@ _customer: Patterns = [
 _ways: Patterns = [
     path("sign-in", session.sign_in_page, name="sign-in"),
     path("sign-out", session.sign_out_page, name="sign-out"),
+    # One part, so that it is no account's address.
+    path("invitation-<str:token>", invitations.invitation, name="invitation"),
 ]
 customer: Patterns = [*_ways, path("<slug:account>/", include(_customer))]
 reseller: Patterns = [*_ways, path("<slug:account>/", include(_seller("customers")))]

@@ -1,6 +1,21 @@
 """What changes accounts, staff and sessions. Each function checks, changes and audits."""
 
 from identity.services.accounts import account_create, platform_create
+from identity.services.delegation import (
+    delegation_end,
+    delegation_grant_create,
+    delegation_grant_revoke,
+    delegation_start,
+)
+from identity.services.invitations import (
+    Invited,
+    invitation_accept,
+    invitation_accept_new,
+    invitation_by_token,
+    invitation_create,
+    invitation_resend,
+    invitation_revoke,
+)
 from identity.services.lifecycle import (
     account_close,
     account_close_withdraw,
@@ -9,6 +24,7 @@ from identity.services.lifecycle import (
 )
 from identity.services.profiles import account_profile_set, allow_list_set
 from identity.services.quotas import quotas_set, room_for
+from identity.services.roles import role_create, role_delete, role_update
 from identity.services.settings import setting_reset, settings_set
 from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
@@ -17,6 +33,7 @@ __all__ = [
     "SIGN_IN",
     "SIGN_OUT",
     "Entered",
+    "Invited",
     "account_close",
     "account_close_withdraw",
     "account_create",
@@ -24,8 +41,21 @@ __all__ = [
     "account_resume",
     "account_suspend",
     "allow_list_set",
+    "delegation_end",
+    "delegation_grant_create",
+    "delegation_grant_revoke",
+    "delegation_start",
+    "invitation_accept",
+    "invitation_accept_new",
+    "invitation_by_token",
+    "invitation_create",
+    "invitation_resend",
+    "invitation_revoke",
     "platform_create",
     "quotas_set",
+    "role_create",
+    "role_delete",
+    "role_update",
     "room_for",
     "setting_reset",
     "settings_set",

@@ -25,7 +25,7 @@ from identity.errors import (
 )
 from identity.limits import PORTALS
 from identity.models import Session, Stage, User
-from identity.selectors import memberships_of
+from identity.selectors import tiers_open_to
 from identity.services import devices
 from identity.sessions import Nobody, SessionStore, session_of
 from qcloud.kernel.clock import now
@@ -178,10 +178,10 @@ def _guarded_name(attempt: _Attempt, device: str) -> str:
 
 
 def _portal(attempt: _Attempt) -> str:
-    """Raises ``NoPortal`` for a person without an account there."""
-    wanted = attempt.visitor.portal
-    found = memberships_of(attempt.user.id) if attempt.user else []
-    portals = [next(p for p, t in PORTALS.items() if t is m.account.tier) for m in found]
+    """Raises ``NoPortal`` for a person without an account, or an invitation, there."""
+    wanted, user = attempt.visitor.portal, attempt.user
+    found = tiers_open_to(user.id, user.email) if user else []
+    portals = [next(p for p, t in PORTALS.items() if t is tier) for tier in found]
     if (wanted and wanted not in portals) or not portals:
         access_record(
             event=access.PORTAL_REFUSED,

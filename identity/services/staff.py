@@ -1,5 +1,8 @@
+"""Who works for an account, and in which role. How somebody joins is in ``invitations``."""
+
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
@@ -8,68 +11,78 @@ from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 
 from audit.services import record
-from identity.models import Account, AccountState, Membership, User
+from identity.models import Membership, User
 from identity.quotas import Quota, count_staff
-from identity.selectors import StaffInfo, account_info, scope_of, staff_info
-from identity.services.places import acting, require_grantable, role_named
+from identity.selectors import StaffInfo, scope_of, staff_info
+from identity.services.places import hold, own_place, require_grantable
 from identity.services.quotas import room_for
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
-from qcloud.kernel.permissions import Actor, Permission, RoleName, require
+from qcloud.kernel.permissions import Actor, Permission, RoleName
 from qcloud.kernel.scope import Scope, scoped, unscoped
 
 
 def staff_create(
     *, actor: Actor, account_id: UUID, email: str, name: str, role: str, password: str
 ) -> StaffInfo:
-    """Let a person work for an account.
+    """Let a person work for an account without asking: for the system, setting a platform up.
 
-    Within the actor's own account, with a role that includes nothing the actor lacks. In an
-    account below it only the first owner, which belongs to creating the account: from then
-    on it manages itself. A person who has a login already keeps its name and password;
-    those given here are then not used, so that nobody takes over a login by naming it.
+    People join by ``invitation_create``. A person who has a login already keeps its name and
+    password; those given here are then not used.
 
-    Raises ``Denied``, ``NotFound``, ``Conflict`` (works there already), ``Invalid``.
+    Raises ``Denied`` (not the system), ``NotFound``, ``Conflict`` (works there already),
+    ``Invalid``.
     """
-    wanted = role_named(role)
-    with acting(actor):
-        place = _place(actor, account_id, wanted)
-        with scoped(place):
-            user = _person(email, name, password)
-            row = _join(place, user, wanted)
-            record(
-                actor=actor,
-                action="identity.staff.create",
-                object_kind="user",
-                object_id=user.id,
-                scope=place,
-                data={"email": user.email, "role": wanted},
-            )
-            return staff_info(row)
+    if actor.kind != "system":
+        raise Denied("People join by invitation, so that each one agrees. Invite this person.")
+    place = scope_of(account_id)
+    with scoped(place):
+        user = new_person(email, name, password)
+        member = Membership(account_id=place.account_id)
+        hold(member, place, role)
+        join(place, member, user)
+        record(
+            actor=actor,
+            action="identity.staff.create",
+            object_kind="user",
+            object_id=user.id,
+            scope=place,
+            data={"email": user.email, "role": member.role_label},
+        )
+        return staff_info(member)
 
 
-def staff_role_set(*, actor: Actor, account_id: UUID, user_id: UUID, role: str) -> StaffInfo:
+def staff_role_set(
+    *,
+    actor: Actor,
+    account_id: UUID,
+    user_id: UUID,
+    role: str,
+    environments: Collection[UUID] | None = None,
+) -> StaffInfo:
     """Give a member of the actor's account another role, from its next request on.
 
-    Raises ``Denied`` (either role includes what the actor lacks), ``NotFound``, ``Conflict``
-    (the last owner).
+    ``role`` names a built-in role or is the id of one of the account's own; ``environments``
+    limits it. Raises ``Denied`` (either role includes what the actor lacks), ``NotFound``,
+    ``Conflict`` (the last owner), ``Invalid``.
     """
-    wanted = role_named(role)
-    place = _own_place(actor, account_id)
+    place = own_place(actor, account_id, Permission.IDENTITY_STAFF_WRITE)
     with scoped(place):
+        owners = _locked_owners(place)
         row = _member(place, user_id)
-        require_grantable(actor, place.tier, RoleName(row.role))
-        require_grantable(actor, place.tier, wanted)
-        if wanted != RoleName.OWNER:
-            _keep_an_owner(place, row)
-        before, row.role = row.role, wanted
-        row.save(update_fields=["role"])
+        require_grantable(actor, place, row)
+        before = _words(row)
+        hold(row, place, role, environments)
+        require_grantable(actor, place, row)
+        if row.role != RoleName.OWNER:
+            _keep_an_owner(owners, row)
+        row.save(update_fields=["role", "custom_role", "environments"])
         record(
             actor=actor,
             action="identity.staff.role_set",
             object_kind="user",
             object_id=user_id,
             scope=place,
-            data={"before": before, "after": wanted},
+            data={"email": row.user.email, "before": before, "after": _words(row)},
         )
         return staff_info(row)
 
@@ -79,11 +92,13 @@ def staff_remove(*, actor: Actor, account_id: UUID, user_id: UUID) -> None:
 
     Raises ``Denied``, ``NotFound``, ``Conflict`` (the last owner).
     """
-    place = _own_place(actor, account_id)
+    place = own_place(actor, account_id, Permission.IDENTITY_STAFF_WRITE)
     with scoped(place):
+        owners = _locked_owners(place)
         row = _member(place, user_id)
-        require_grantable(actor, place.tier, RoleName(row.role))
-        _keep_an_owner(place, row)
+        require_grantable(actor, place, row)
+        _keep_an_owner(owners, row)
+        words, email = _words(row), row.user.email
         row.delete()
         record(
             actor=actor,
@@ -91,50 +106,15 @@ def staff_remove(*, actor: Actor, account_id: UUID, user_id: UUID) -> None:
             object_kind="user",
             object_id=user_id,
             scope=place,
-            data={"role": row.role},
+            data={"email": email, "role": words},
         )
 
 
-def _own_place(actor: Actor, account_id: UUID) -> Scope:
-    require(actor, Permission.IDENTITY_STAFF_WRITE)
-    if actor.scope is None and actor.kind == "system":
-        return scope_of(account_id)
-    if actor.scope is None or actor.scope.account_id != account_id:
-        raise NotFound("There is no such account, or its staff is not yours to manage.")
-    return actor.scope
-
-
-def _place(actor: Actor, account_id: UUID, wanted: RoleName) -> Scope:
-    """The scope that the new membership is written in, once the actor may write it."""
-    if actor.scope is not None and actor.scope.account_id != account_id:
-        return _place_below(actor, account_id, wanted)
-    place = _own_place(actor, account_id)
-    require_grantable(actor, place.tier, wanted)
-    return place
-
-
-def _place_below(actor: Actor, account_id: UUID, wanted: RoleName) -> Scope:
-    require(actor, Permission.IDENTITY_ACCOUNT_CREATE)
-    # Locked: two first owners named at once would both find the account empty.
-    row = Account.objects.select_for_update().filter(id=account_id).first()
-    if row is None:
-        raise NotFound("There is no such account below yours.")
-    place = account_info(row).scope
-    if row.state == AccountState.CLOSING:
-        raise Conflict(f"{row.name} is closing; nobody can join it.")
-    with scoped(place):
-        if Membership.objects.filter(account_id=place.account_id).exists():
-            raise Denied(f"{row.name} has staff of its own; its owners decide who joins.")
-    if wanted != RoleName.OWNER:
-        raise Denied(f"The first person of {row.name} must be its owner.")
-    return place
-
-
-def _person(email: str, name: str, password: str) -> User:
+def new_person(email: str, name: str, password: str) -> User:
     """Checked and hashed before it is looked up: neither the answer nor the time it takes
-    tells whoever hires somebody that the person works for another account already.
+    tells whether the person works for another account already. Raises ``Invalid``.
     """
-    user = User(email=normalized_email(email), name=_checked_name(name))
+    user = User(email=normalized_email(email), name=checked_name(name))
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -146,24 +126,33 @@ def _person(email: str, name: str, password: str) -> User:
         known: User | None = User.objects.filter(email=user.email).first()
         if known is not None:
             return known
-        user.save(force_insert=True)
+        try:
+            with transaction.atomic():
+                user.save(force_insert=True)
+        except IntegrityError as error:
+            raise Conflict("This address got a login just now. Sign in with it.") from error
         return user
 
 
-def _join(place: Scope, user: User, role: RoleName) -> Membership:
+def join(place: Scope, member: Membership, user: User) -> None:
+    """Save a membership that ``hold`` has filled, in its account's scope or in system mode.
+
+    Raises ``Conflict`` (works there already, no room for one more).
+    """
     room_for(place, Quota.STAFF, count_staff)
-    row = Membership(account_id=place.account_id, user=user, role=role)
+    member.user = user
     try:
         with transaction.atomic():
-            row.save(force_insert=True)
+            member.save(force_insert=True)
     except IntegrityError as error:
         raise Conflict("This person works for the account already.") from error
-    return row
 
 
 def _member(place: Scope, user_id: UUID) -> Membership:
+    """Locked, so that two changes of one person's role follow each other."""
     row: Membership | None = (
-        Membership.objects.select_related("user")
+        Membership.objects.select_related("user", "custom_role")
+        .select_for_update(of=("self",))
         .filter(account_id=place.account_id, user_id=user_id)
         .first()
     )
@@ -172,13 +161,21 @@ def _member(place: Scope, user_id: UUID) -> Membership:
     return row
 
 
-def _keep_an_owner(place: Scope, leaving: Membership) -> None:
-    """Locks the account's owners, so that the last two cannot go at the same time."""
-    if leaving.role != RoleName.OWNER:
-        return
+def _words(row: Membership) -> str:
+    limit = "" if row.environments is None else f" in {', '.join(row.environments)}"
+    return f"{row.role_label}{limit}"
+
+
+def _locked_owners(place: Scope) -> set[UUID]:
+    """Locked before anything else and in one order: the last two cannot go at the same time,
+    and two changes do not wait for each other.
+    """
     owners = Membership.objects.filter(account_id=place.account_id, role=RoleName.OWNER)
-    locked = list(owners.select_for_update().order_by("id").values_list("id", flat=True))
-    if not set(locked) - {leaving.id}:
+    return set(owners.select_for_update().order_by("id").values_list("id", flat=True))
+
+
+def _keep_an_owner(owners: set[UUID], leaving: Membership) -> None:
+    if leaving.id in owners and len(owners) == 1:
         raise Conflict("An account needs an owner. Make somebody else owner first.")
 
 
@@ -195,7 +192,8 @@ def normalized_email(email: str) -> str:
     return address
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Raises ``Invalid``."""
     if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
         raise Invalid(
             "The name cannot be used.", fields={"name": "Between 1 and 100 printable characters."}

@@ -13,13 +13,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from identity.selectors import AccountInfo, account, children
-from identity.services import account_create, account_resume, account_suspend, staff_create
+from identity.services import account_create, account_resume, account_suspend, invitation_create
 from portal.door import action, page
 from portal.here import Here
 from portal.kit import formats
 from portal.kit.forms import Done, Failure, attempt, confirmed
 from portal.kit.metering import Usage, month_of, usage_by_account
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
+from portal.links import invitation_link
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
@@ -178,7 +179,7 @@ def _zones() -> tuple[tuple[str, str], ...]:
 
 
 def _create(request: HttpRequest, here: Here) -> AccountInfo:
-    """The account and its first owner, both or neither."""
+    """The account and the invitation of its first owner, both or neither."""
     posted = request.POST
     is_cloud = here.account.tier is Tier.CLOUD
     wanted = posted.get("tier", "customer") if is_cloud else "customer"
@@ -193,13 +194,13 @@ def _create(request: HttpRequest, here: Here) -> AccountInfo:
         currency=posted.get("currency", ""),
         timezone=posted.get("timezone", ""),
     )
-    staff_create(
+    invitation_create(
         actor=here.actor,
         account_id=made.id,
         email=posted.get("email", ""),
         name=posted.get("owner_name", ""),
         role="owner",
-        password=posted.get("password", ""),
+        link=invitation_link(request, made.tier),
     )
     return made
 

@@ -6,13 +6,14 @@ Asking for one makes those above it: a customer comes with its reseller and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from identity import selectors, services
 from identity.models import User
-from identity.selectors import AccountInfo
+from identity.selectors import AccountInfo, InvitationInfo
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Scope, Tier, unscoped
 
@@ -45,16 +46,52 @@ class Person:
 
 
 def hire(account: AccountInfo, role: str, email: str, by: Actor | None = None) -> Person:
-    """A new person in ``account``; by the system unless somebody hires them."""
+    """A new person in ``account``; by the system unless somebody invites them."""
+    name = email.partition("@")[0].title()
+    if by is not None:
+        invite(account, role, email, by, name=name)
+        user = accept(_tokens.pop(), name)
+        return Person(user, user.email, account, role)
     staff = services.staff_create(
-        actor=by or Actor.system("cast"),
+        actor=Actor.system("cast"),
         account_id=account.id,
         email=email,
-        name=email.partition("@")[0].title(),
+        name=name,
         role=role,
         password=PASSWORD,
     )
     return Person(_user(email), staff.email, account, role)
+
+
+_tokens: list[str] = []
+"""Of invitations, the last one last: what their addressees found in their mail."""
+
+
+def link(token: str) -> str:
+    """The address of an invitation, as a door writes it into the mail."""
+    _tokens.append(token)
+    return f"http://127.0.0.1/invitations/{token}"
+
+
+def last_token() -> str:
+    return _tokens[-1]
+
+
+def invite(account: AccountInfo, role: str, email: str, by: Actor, **more: Any) -> InvitationInfo:
+    return services.invitation_create(
+        actor=by, account_id=account.id, email=email, role=role, link=link, **more
+    )
+
+
+def accept(token: str, name: str = "Somebody") -> User:
+    """Whoever the invitation is for agrees; with a new login where it has none."""
+    invited = services.invitation_by_token(token)
+    seen = {"ip": "192.0.2.2", "request_id": "req-accept"}
+    if invited.has_login:
+        user = _user(invited.invitation.email)
+        services.invitation_accept(user=user, token=token, **seen)
+        return user
+    return services.invitation_accept_new(token=token, name=name, password=PASSWORD, **seen)[1]
 
 
 def found(by: Actor, tier: Tier, slug: str, *, currency: str = "EUR") -> AccountInfo:

@@ -336,7 +336,7 @@ def test_an_actor_has_the_rights_of_its_role_now(
     assert (actor.role, actor.scope) == ("viewer", customer_owner.scope)
     assert (actor.ip, actor.request_id, actor.suspended) == ("192.0.2.1", "req-test", False)
     assert Permission.PULSE_TRAFFIC_READ in actor.permissions
-    assert Permission.PULSE_OBJECT_READ not in actor.permissions
+    assert Permission.FLEET_ENVIRONMENT_WRITE not in actor.permissions
 
 
 @pytest.mark.parametrize("slug", ["north", "provider", "birch", "nobody", ""])
