@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -26,21 +27,30 @@ from fleet.services import (
     registration_token_reveal,
     registration_token_revoke,
 )
+from identity.selectors import DelegationInfo, GrantInfo
 from identity.services import (
     account_create,
     account_resume,
     account_suspend,
+    delegation_end,
+    delegation_grant_create,
+    delegation_grant_revoke,
+    delegation_start,
+    invitation_resend,
+    invitation_revoke,
     platform_create,
-    staff_create,
+    role_create,
+    role_delete,
+    role_update,
     staff_remove,
     staff_role_set,
 )
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied
-from qcloud.kernel.permissions import Actor
+from qcloud.kernel.permissions import Actor, Permission
 from qcloud.kernel.scope import Tier, unscoped
 from tests.audit.test_every_service_is_journalled import functions, is_service, service_files
-from tests.factories.cast import PASSWORD, Person
+from tests.factories.cast import Person, invite, link
 from tests.fleet.conftest import register
 from wire.objects import object_digest
 
@@ -80,6 +90,39 @@ def _resume(s: Stage, actor: Actor) -> object:
     return account_resume(actor=actor, account_id=s.customer.account.id)
 
 
+def _look(s: Stage, actor: Actor) -> DelegationInfo:
+    return delegation_start(
+        actor=replace(actor, proved_at=now()),
+        account_id=s.customer.account.id,
+        reason="their agents are silent",
+        ticket="T-1",
+        minutes=5,
+    )
+
+
+def _grant(s: Stage, actor: Actor) -> GrantInfo:
+    return delegation_grant_create(
+        actor=replace(actor, proved_at=now()),
+        grantee_id=s.reseller.account.id,
+        permissions=[Permission.PULSE_OBJECT_READ],
+        ends_at=now() + timedelta(days=1),
+    )
+
+
+def _role(s: Stage) -> UUID:
+    made = role_create(
+        actor=s.customer.actor,
+        account_id=s.customer.account.id,
+        name="Watcher",
+        permissions=[Permission.PULSE_TRAFFIC_READ],
+    )
+    return UUID(made.key)
+
+
+def _invited(s: Stage) -> UUID:
+    return invite(s.customer.account, "viewer", "asked@acme.example", s.customer.actor).id
+
+
 Call = Callable[[Stage, Actor], object]
 BY_RESELLER: dict[str, tuple[str, Call]] = {
     "account_create": (
@@ -99,18 +142,56 @@ BY_RESELLER: dict[str, tuple[str, Call]] = {
         lambda s, a: account_suspend(actor=a, account_id=s.customer.account.id, reason="test"),
     ),
     "account_resume": ("identity.account.resume", _resume),
+    "delegation_start": ("identity.delegation.start", _look),
 }
 BY_CUSTOMER: dict[str, tuple[str, Call]] = {
-    "staff_create": (
-        "identity.staff.create",
-        lambda s, a: staff_create(
+    "invitation_create": (
+        "identity.invitation.create",
+        lambda s, a: invite(s.customer.account, "viewer", "new@acme.example", a),
+    ),
+    "invitation_resend": (
+        "identity.invitation.resend",
+        lambda s, a: invitation_resend(
+            actor=a, account_id=s.customer.account.id, invitation_id=_invited(s), link=link
+        ),
+    ),
+    "invitation_revoke": (
+        "identity.invitation.revoke",
+        lambda s, a: invitation_revoke(
+            actor=a, account_id=s.customer.account.id, invitation_id=_invited(s)
+        ),
+    ),
+    "role_create": (
+        "identity.role.create",
+        lambda s, a: role_create(
             actor=a,
             account_id=s.customer.account.id,
-            email="new@acme.example",
             name="New",
-            role="viewer",
-            password=PASSWORD,
+            permissions=[Permission.PULSE_TRAFFIC_READ],
         ),
+    ),
+    "role_update": (
+        "identity.role.update",
+        lambda s, a: role_update(
+            actor=a,
+            account_id=s.customer.account.id,
+            role_id=_role(s),
+            name="Other",
+            permissions=[Permission.PULSE_REQUEST_READ],
+        ),
+    ),
+    "role_delete": (
+        "identity.role.delete",
+        lambda s, a: role_delete(actor=a, account_id=s.customer.account.id, role_id=_role(s)),
+    ),
+    "delegation_grant_create": ("identity.delegation.grant", _grant),
+    "delegation_grant_revoke": (
+        "identity.delegation.grant_revoke",
+        lambda s, a: delegation_grant_revoke(actor=a, grant_id=_grant(s, s.customer.actor).id),
+    ),
+    "delegation_end": (
+        "identity.delegation.end",
+        lambda s, a: delegation_end(actor=a, delegation_id=_look(s, s.reseller.actor).id),
     ),
     "staff_role_set": (
         "identity.staff.role_set",
@@ -222,7 +303,7 @@ def test_the_table_names_every_service_with_an_actor() -> None:
         for name, node in functions(service_files(room))
         if is_service(name, node)
     }
-    assert found == SERVICES.keys() | {"platform_create"}
+    assert found == SERVICES.keys() | {"platform_create", "staff_create"}
 
 
 def test_setting_the_platform_up_is_journalled_and_nobody_elses(cloud_admin: Person) -> None:
