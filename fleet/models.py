@@ -88,6 +88,10 @@ class RegistrationToken(TenantModel):
     def __str__(self) -> str:
         return f"{self.name} …{self.last_four}"
 
+    @property
+    def kept(self) -> bool:
+        return self.token is not None
+
 
 class Agent(TenantModel):
     """One process on one node, as it registered and as it last reported."""

@@ -28,12 +28,14 @@ class EnvironmentInfo:
 
 @dataclass(frozen=True)
 class TokenInfo:
-    """A registration token as it may be shown. The token itself is shown once, elsewhere."""
+    """A registration token as it may be shown; its text is ``registration_token_reveal``'s."""
 
     id: UUID
     environment_id: UUID
     name: str
     last_four: str
+    kept: bool
+    """Whether its text can be had again."""
     created_at: datetime
     created_by: str
     revoked_at: datetime | None

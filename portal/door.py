@@ -154,6 +154,7 @@ def _actor(request: HttpRequest, account: AccountInfo | None) -> Actor | None:
         account.slug,
         ip=client_ip(request),
         request_id=request.request_id,  # type: ignore[attr-defined]
+        proved_at=session.proved_at if (session := session_of(request)) else None,
     )
 
 

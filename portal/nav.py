@@ -105,6 +105,12 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
         Group(
             "Platform", (Item("health", "Health", "health", Permission.QCLOUD_PLATFORM_READ, "h"),)
         ),
-        Group("Security", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
+        Group(
+            "Security",
+            (
+                Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
+                Item("keys", "Keys", "key", Permission.VAULTSVC_KEY_READ, "k"),
+            ),
+        ),
     ),
 }

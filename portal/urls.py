@@ -15,6 +15,7 @@ from portal.views import (
     environments,
     gallery,
     invitations,
+    keys,
     overview,
     platform,
     requests,
@@ -71,6 +72,11 @@ _customer: Patterns = [
         environments.token_revoke,
         name="token-revoke",
     ),
+    path(
+        f"{_ENVIRONMENT}/tokens/<uuid:token_id>/reveal",
+        environments.token_reveal,
+        name="token-reveal",
+    ),
     path(f"{_ENVIRONMENT}/capture", environments.capture_set, name="capture-set"),
     path(f"{_ENVIRONMENT}/store", environments.store_set, name="store-set"),
     path("agents", agents.index, name="agents"),
@@ -90,6 +96,8 @@ reseller: Patterns = [*_ways, path("<slug:account>/", include(_seller("customers
 admin: Patterns = [
     *_ways,
     path("health", platform.health, name="health"),
+    path("keys", keys.index, name="keys"),
+    path("keys/rotate", keys.rotate, name="keys-rotate"),
     *_seller("accounts"),
 ]
 

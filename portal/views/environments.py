@@ -27,6 +27,7 @@ from fleet.services import (
     environment_create,
     object_store_set,
     registration_token_create,
+    registration_token_reveal,
     registration_token_revoke,
 )
 from portal.door import action, page
@@ -158,6 +159,7 @@ def detail(request: HttpRequest, here: Here, environment_id: UUID) -> HttpRespon
 
 def _token_spec(here: Here) -> TableSpec[TokenInfo]:
     may_revoke = here.may_write(Permission.FLEET_TOKEN_REVOKE)
+    may_reveal = here.may_write(Permission.FLEET_TOKEN_REVEAL)
     return TableSpec(
         name="tokens",
         noun="tokens",
@@ -182,6 +184,18 @@ def _token_spec(here: Here) -> TableSpec[TokenInfo]:
                 "Last used",
                 lambda t: t.last_used_at,
                 lambda t: Cell("", time=t.last_used_at) if t.last_used_at else Cell("never"),
+            ),
+            Column(
+                "again",
+                "Copy",
+                lambda _token: "",
+                lambda t: (
+                    Cell("Copy again", form=f"reveal-{t.id}")
+                    if may_reveal and t.kept and not t.revoked_at
+                    else Cell("")
+                ),
+                sort=False,
+                exported=False,
             ),
             Column(
                 "act",
@@ -238,6 +252,7 @@ def _detail(
         "may_write": here.may_write(Permission.FLEET_ENVIRONMENT_WRITE),
         "may_create": here.may_write(Permission.FLEET_TOKEN_CREATE),
         "may_revoke": here.may_write(Permission.FLEET_TOKEN_REVOKE),
+        "may_reveal": here.may_write(Permission.FLEET_TOKEN_REVEAL),
         "may_read_tokens": here.may(Permission.FLEET_TOKEN_READ),
         "access_help": ACCESS_HELP,
         "store_values": _store_values(store, failed),
@@ -255,7 +270,7 @@ def _store_values(store: ObjectStoreInfo | None, failed: Failure | None) -> dict
 
 @action(Permission.FLEET_TOKEN_CREATE)
 def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    """Make a token and show it, this once: a reload finds only its last four characters."""
+    """Make a token and show it: a reload finds only its last four characters."""
     outcome = attempt(
         request,
         here.scope,
@@ -269,13 +284,27 @@ def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> Http
     if isinstance(outcome, Failure):
         return _detail(request, here, environment_id, outcome)
     info, secret = outcome.result
+    return _shown(request, here, environment_id, info, secret, title="New registration token")
+
+
+def _shown(
+    request: HttpRequest,
+    here: Here,
+    environment_id: UUID,
+    token: TokenInfo,
+    secret: str,
+    *,
+    title: str,
+) -> HttpResponseBase:
+    place = environment(environment_id)
     context = {
-        "environment": environment(environment_id),
-        "token": info,
+        "environment": place,
+        "token": token,
         "secret": secret,
+        "heading": title,
         "crumbs": [
             ("Environments", here.url("environments")),
-            (environment(environment_id).name, here.url("environment", environment_id)),
+            (place.name, here.url("environment", environment_id)),
         ],
     }
     response = render(request, "pages/token.html", context)
@@ -283,16 +312,38 @@ def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> Http
     return response
 
 
+@action(Permission.FLEET_TOKEN_REVEAL)
+def token_reveal(
+    request: HttpRequest, here: Here, environment_id: UUID, token_id: UUID
+) -> HttpResponseBase:
+    """The token once more, for whoever proved a moment ago who it is; journalled."""
+    token = _token_of(here, environment_id, token_id)
+    outcome = attempt(
+        request,
+        here.scope,
+        f"reveal-{token_id}",
+        lambda: registration_token_reveal(actor=here.actor, token_id=token_id),
+    )
+    if isinstance(outcome, Failure):
+        return _detail(request, here, environment_id, outcome)
+    return _shown(request, here, environment_id, token, outcome.result, title="Registration token")
+
+
+def _token_of(here: Here, environment_id: UUID, token_id: UUID) -> TokenInfo:
+    known = {token.id: token for token in registration_tokens(here.scope, environment_id)}
+    if token_id not in known:
+        raise NotFound("There is no such registration token in this environment.")
+    return known[token_id]
+
+
 @action(Permission.FLEET_TOKEN_REVOKE)
 def token_revoke(
     request: HttpRequest, here: Here, environment_id: UUID, token_id: UUID
 ) -> HttpResponseBase:
-    known = {token.id: token for token in registration_tokens(here.scope, environment_id)}
-    if token_id not in known:
-        raise NotFound("There is no such registration token in this environment.")
+    token = _token_of(here, environment_id, token_id)
 
     def change() -> TokenInfo:
-        confirmed(request, known[token_id].name)
+        confirmed(request, token.name)
         return registration_token_revoke(actor=here.actor, token_id=token_id)
 
     outcome = attempt(request, here.scope, f"revoke-{token_id}", change)

@@ -66,6 +66,7 @@ GET: Final = {
     "c:environments": OWN,
     "c:environment": OWN,
     "c:token-create": POST_ONLY,
+    "c:token-reveal": POST_ONLY,
     "c:token-revoke": POST_ONLY,
     "c:capture-set": POST_ONLY,
     "c:store-set": POST_ONLY,
@@ -93,6 +94,8 @@ GET: Final = {
     "r:audit": RESELLER,
     "admin:overview": CLOUD,
     "admin:health": CLOUD,
+    "admin:keys": CLOUD,
+    "admin:keys-rotate": POST_ONLY,
     "admin:accounts": CLOUD,
     "admin:account": CLOUD,
     "admin:account-suspend": POST_ONLY,
@@ -111,6 +114,8 @@ GET: Final = {
 POST: Final = {
     "c:environments": (302, 404, 404, 404, 422, 403, 404),
     "c:token-create": (302, 404, 404, 404, 422, 403, 404),
+    # Nothing is asked but a fresh proof, which everybody here has: the token is shown.
+    "c:token-reveal": (302, 404, 404, 404, 200, 403, 404),
     "c:token-revoke": (302, 404, 404, 404, 422, 403, 404),
     "c:capture-set": (302, 404, 404, 404, 422, 403, 404),
     "c:store-set": (302, 404, 404, 404, 422, 403, 404),
@@ -118,6 +123,7 @@ POST: Final = {
     "r:customers": (302, 404, 422, 404, 404, 404, 404),
     "r:account-suspend": (302, 404, 422, 404, 404, 404, 404),
     "r:account-resume": (302, 404, 422, 404, 404, 404, 404),
+    "admin:keys-rotate": (302, 302, 404, 404, 404, 404, 404),
     "admin:accounts": (302, 422, 404, 404, 404, 404, 404),
     "admin:account-suspend": (302, 422, 404, 404, 404, 404, 404),
     "admin:account-resume": (302, 422, 404, 404, 404, 404, 404),
