@@ -6,15 +6,15 @@ compare-and-swap: a value that somebody saved meanwhile is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.apps import apps
 from django.db import connection, models
 
-from qcloud.kernel.sealing import KeyShredded
+from qcloud.kernel.sealing import PLATFORM, KeyShredded, Place
 from vaultsvc import envelope
 from vaultsvc.fields import EncryptedField
 from vaultsvc.keys import held
@@ -25,22 +25,35 @@ from vaultsvc.sealer import journal_broken
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
     model: type[models.Model]
-    field: EncryptedField
+    column: str
+    owner: str | UUID
+    """As ``EncryptedField``'s."""
+    row: str = "pk"
+    """The attribute that stands for the row in ``Place``."""
+    schema_version: int = 1
 
     @property
     def name(self) -> str:
         """``table.column``"""
-        return f"{self.model._meta.db_table}.{self.field.column}"
+        return f"{self.model._meta.db_table}.{self.column}"
 
     def rows(self, owner: UUID | None) -> Any:
         """Those with a value, of one owner or of all, in order of their key."""
-        query = self.model._base_manager.filter(**{f"{self.field.attname}__isnull": False})
-        query = query.order_by("pk")
-        if owner is None or self.field.owner == owner:
+        query = self.model._base_manager.filter(**{f"{self.column}__isnull": False}).order_by("pk")
+        if owner is None or self.owner == owner:
             return query
-        if isinstance(self.field.owner, UUID):
+        if isinstance(self.owner, UUID):
             return query.none()
-        return query.filter(**{self.field.owner: owner})
+        return query.filter(**{self.owner: owner})
+
+    def place(self, owner: UUID, row: object) -> Place:
+        return Place(owner, self.model._meta.db_table, self.column, str(row), self.schema_version)
+
+
+_BY_HAND: Final = (("kernel", "SettingRow", "sealed", PLATFORM, "key"),)
+"""Columns of rooms below this one, which seal through the kernel's protocol: application,
+model, column (empty: not a secret), owner, and the attribute that stands for the row.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +70,14 @@ class Batch:
 def sealed_columns() -> list[SealedColumn]:
     """In a fixed order, that of ``table.column``."""
     found = [
-        SealedColumn(model, field)
+        SealedColumn(model, field.attname, field.owner, schema_version=field.schema_version)
         for model in apps.get_models(include_auto_created=True)
         for field in model._meta.concrete_fields
         if isinstance(field, EncryptedField) and model._meta.managed and not model._meta.proxy
+    ]
+    found += [
+        SealedColumn(apps.get_model(room, model), column, owner, row)
+        for room, model, column, owner, row in _BY_HAND
     ]
     return sorted(found, key=lambda column: column.name)
 
@@ -80,42 +97,49 @@ def reseal_batch(column: SealedColumn, after: str, owner: UUID | None, size: int
         return None
     anew: list[tuple[object, bytes, bytes]] = []
     broken = 0
-    for row in rows:
+    for pk, row, of, raw in rows:
+        place = column.place(of, row)
         try:
-            anew.extend(_resealed(column, *row))
+            fresh = _resealed(raw, place)
         except envelope.Broken:
             broken += 1
-            journal_broken(column.field.place_of(row[1], row[0]))
+            journal_broken(place)
+            continue
+        if fresh is not None:
+            anew.append((pk, raw, fresh))
     return Batch(str(rows[-1][0]), len(rows), _swap(column, anew), broken)
 
 
 def _next(
     column: SealedColumn, after: str, owner: UUID | None, size: int
-) -> list[tuple[Any, UUID, bytes]]:
-    query, fixed = column.rows(owner), column.field.owner
+) -> list[tuple[Any, Any, UUID, bytes]]:
+    """Primary key, the row's name in its place, owner, sealed value."""
+    query, fixed = column.rows(owner), column.owner
     if after:
         query = query.filter(pk__gt=column.model._meta.pk.to_python(after))
     if isinstance(fixed, UUID):
-        return [
-            (pk, fixed, raw) for pk, raw in query.values_list("pk", column.field.attname)[:size]
-        ]
-    return list(query.values_list("pk", fixed, column.field.attname)[:size])
+        found = query.values_list("pk", column.row, column.column)[:size]
+        return [(pk, row, fixed, bytes(raw)) for pk, row, raw in found]
+    found = query.values_list("pk", column.row, fixed, column.column)[:size]
+    return [(pk, row, of, bytes(raw)) for pk, row, of, raw in found]
 
 
-def _resealed(
-    column: SealedColumn, pk: object, owner: UUID, raw: bytes
-) -> Iterator[tuple[object, bytes, bytes]]:
-    """(key, old, new) unless it is sealed as it should be, or nobody can open it any more."""
+def _resealed(raw: bytes, place: Place) -> bytes | None:
+    """``None``: it is empty, sealed as it should be, or nobody can open it any more.
+
+    Raises ``Broken``.
+    """
+    if not raw:
+        return None
     try:
-        active = held.active(owner, Purpose.SEAL)
+        active = held.active(place.account_id, Purpose.SEAL)
         used = envelope.key_id(raw)
         if used == active.id:
-            return
-        key = held.by_id(used, owner)
+            return None
+        key = held.by_id(used, place.account_id)
     except KeyShredded:
-        return
-    place = column.field.place_of(owner, pk)
-    yield pk, bytes(raw), envelope.seal(active, envelope.unseal(key, raw, place), place)
+        return None
+    return envelope.seal(active, envelope.unseal(key, raw, place), place)
 
 
 def _swap(column: SealedColumn, rows: Sequence[tuple[object, bytes, bytes]]) -> int:
@@ -123,7 +147,7 @@ def _swap(column: SealedColumn, rows: Sequence[tuple[object, bytes, bytes]]) -> 
     if not rows:
         return 0
     quote = connection.ops.quote_name
-    table, name = quote(column.model._meta.db_table), quote(str(column.field.column))
+    table, name = quote(column.model._meta.db_table), quote(column.column)
     key = column.model._meta.pk
     statement = (
         f"UPDATE {table} AS t SET {name} = v.new FROM unnest(%s::{key.db_type(connection)}[],"  # noqa: S608  names of models

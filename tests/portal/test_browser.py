@@ -108,7 +108,10 @@ def test_sellers_pages_are_silent_fit_and_are_accessible(
             "/r/north/price-books/retail/1",
         ],
         cloud_admin: [
-            *(f"/admin/{name}" for name in [*shared, "accounts", "health"]),
+            *(
+                f"/admin/{name}"
+                for name in [*shared, "accounts", "health", "keys", "keys?dialog=rotate"]
+            ),
             f"/admin/accounts/{account}?dialog=suspend",
             f"/admin/invoices/{world.wholesale_id}",
         ],

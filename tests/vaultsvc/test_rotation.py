@@ -9,10 +9,12 @@ import pytest
 from django.db import connections
 
 from fleet.models import RegistrationToken
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, StepUpNeeded
+from qcloud.kernel.models import SettingRow
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import scoped, unscoped
-from qcloud.kernel.sealing import SealerUnavailable
+from qcloud.kernel.sealing import PLATFORM, Place, SealerUnavailable, sealer
 from tests.factories.cast import Person
 from tests.vaultsvc.values import (
     SYSTEM,
@@ -25,6 +27,7 @@ from tests.vaultsvc.values import (
 )
 from vaultsvc import selectors, walk
 from vaultsvc.backends.keyring import Keyring
+from vaultsvc.envelope import KEY_ID
 from vaultsvc.models import DataKey, State
 from vaultsvc.selectors import RunInfo
 from vaultsvc.services import key_rewrap_start, key_rotate_start, run_carry_on
@@ -247,3 +250,23 @@ def _in_thread(work: object) -> None:
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
+
+
+@pytest.mark.usefixtures("keyring")
+def test_a_secret_setting_is_sealed_anew_as_well(customer_owner: Person) -> None:
+    """Its room lies below this one and seals through the kernel's protocol."""
+    fill(customer_owner, environment_of(customer_owner), 1)
+    place = Place(PLATFORM, "kernel_setting", "sealed", "notify.smtp_password")
+    with unscoped("test"):
+        SettingRow.objects.create(key="plain.one", text="5", set_by="test", set_at=now())
+        SettingRow.objects.create(
+            key=place.row, sealed=sealer().seal(b"hunter2", place), set_by="test", set_at=now()
+        )
+    key_rotate_start(actor=SYSTEM)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.rotated, run.resealed, run.broken) == (2, 2, 0)
+    with unscoped("test"):
+        raw = bytes(SettingRow.objects.get(key=place.row).sealed)
+    assert UUID(bytes=raw[KEY_ID]) == active_key(PLATFORM).id
+    assert sealer().unseal(raw, place) == b"hunter2"
