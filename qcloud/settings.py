@@ -17,6 +17,13 @@ from qcloud.kernel.redis_access import broker_url, present_login, without_passwo
 from qcloud.kernel.secrets import withheld
 
 env = Env()
+
+# First of all: reading a secret may already have something to log.
+LOGGING_CONFIG = None
+LOG_LEVEL = env.text("QCLOUD_LOG_LEVEL", "INFO").upper()
+LOG_FORMAT = env.text("QCLOUD_LOG_FORMAT", "json")
+configure_logging(level=LOG_LEVEL, log_format=LOG_FORMAT)
+
 if env.text("QCLOUD_SECRETS_FROM", "environment") != "environment":
     from vaultsvc.vault.secrets import install_source  # its client takes long to import
 
@@ -241,11 +248,6 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-
-LOGGING_CONFIG = None
-LOG_LEVEL = env.text("QCLOUD_LOG_LEVEL", "INFO").upper()
-LOG_FORMAT = env.text("QCLOUD_LOG_FORMAT", "json")
-configure_logging(level=LOG_LEVEL, log_format=LOG_FORMAT)
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
