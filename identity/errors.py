@@ -68,6 +68,41 @@ class WrongPlace(Denied):
             f"This account cannot be entered from {ip or 'an unknown address'}: its owners allow"
             " other networks alone. Come from one of them, or ask an owner to add yours.",
             code="identity.wrong_network",
+            ip=ip,
+        )
+
+
+class CodeRefused(QCloudError):
+    """``identity.code_refused``, 403: the same words for wrong, used and hasty codes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.code_refused",
+            403,
+            "This code was not taken: it is wrong, was used before, or came too soon after a"
+            " wrong one. Wait for the next code and try it.",
+        )
+
+
+class StepUpRefused(QCloudError):
+    """``identity.step_up_refused``, 403."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.step_up_refused",
+            403,
+            "This does not prove that it is you. A code counts once: wait for the next one.",
+        )
+
+
+class SetUpNotDue(QCloudError):
+    """``identity.set_up_not_due``, 409: a later step was asked for before an earlier one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.set_up_not_due",
+            409,
+            "There is no authenticator app yet. Begin with its QR code.",
         )
 
 

@@ -7,11 +7,22 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models.functions import Lower
 
+from identity.mfa_models import (
+    MfaExemption,
+    MfaGroup,
+    MfaGroupMember,
+    MfaRule,
+    PasswordReset,
+    RecoveryDevice,
+    Subject,
+    TotpDevice,
+)
 from identity.signin_models import (
     AccessEvent,
     AccessOutcome,
     KnownDevice,
     NameGuard,
+    SavedView,
     Session,
     Stage,
 )
@@ -26,9 +37,18 @@ __all__ = [
     "AccountState",
     "KnownDevice",
     "Membership",
+    "MfaExemption",
+    "MfaGroup",
+    "MfaGroupMember",
+    "MfaRule",
     "NameGuard",
+    "PasswordReset",
+    "RecoveryDevice",
+    "SavedView",
     "Session",
     "Stage",
+    "Subject",
+    "TotpDevice",
     "User",
 ]
 

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
-from qcloud.kernel.models import InternalModel, SubtreeModel
+from qcloud.kernel.models import InternalModel, SubtreeModel, TenantModel
 from qcloud.kernel.rls import RowClass
 
 MAX_USER_AGENT = 256
@@ -137,3 +137,22 @@ class NameGuard(InternalModel):
 
     def __str__(self) -> str:
         return f"{self.user_name}: {self.failures} failures"
+
+
+class SavedView(TenantModel):
+    """A list's filter that a person gave a name, in one account."""
+
+    user_id = models.UUIDField()
+    page = models.CharField(max_length=24)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=1_000)
+
+    class Meta(TenantModel.Meta):
+        constraints = (
+            models.UniqueConstraint(
+                fields=("account_id", "user_id", "page", "name"), name="identity_view_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

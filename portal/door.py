@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -21,29 +21,33 @@ from django.utils.cache import patch_vary_headers
 from audit.services import Outcome, Who, record_attempt, record_denial
 from identity.errors import WrongPlace
 from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
+from identity.services import must_set_up
 from identity.sessions import Session, Stage, session_of
 from portal.client import client_ip
 from portal.here import Here
 from portal.sessions import PORTALS, portal_of
 from portal.views.errors import error_page
-from qcloud.kernel.errors import Denied, NotFound, QCloudError
+from qcloud.kernel.errors import Denied, NotFound, QCloudError, StepUpNeeded
 from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import Tier, scoped
 
 PUBLIC: Final = "public"
+PERSONAL: Final = "personal"
+"""Of a member's own: no right of the account is asked for."""
 POLL: Final = "X-QCloud-Poll"
 """Header of requests that a live page makes by itself."""
 _STRANGER: Final = "There is no such page, or it is not yours to see."
 _VARY: Final = ("Cookie", "HX-Request", "HX-Target", "HX-Request-Type")
 
 
+Asked = dict[str, Permission | None]
 View = Callable[Concatenate[HttpRequest, Here, ...], HttpResponseBase]
 
 
 class Door(Protocol):
     permission: Permission | str
-    asked: dict[str, Permission]
-    """By method."""
+    asked: dict[str, Permission | None]
+    """By method; ``None``: being a member is enough."""
 
     def __call__(self, request: HttpRequest, /, **kwargs: Any) -> HttpResponseBase: ...
 
@@ -65,8 +69,8 @@ def page(permission: Permission, *, post: Permission | None = None) -> Callable[
     Without ``post`` the page takes no POST. A stranger gets 404, a member without the right
     403 with the reason; both are journalled.
     """
-    asked = {"GET": permission, "HEAD": permission} | ({"POST": post} if post else {})
-    return _door(permission, asked)
+    asked: Asked = {"GET": permission, "HEAD": permission}
+    return _door(permission, asked | ({"POST": post} if post else {}))
 
 
 def action(permission: Permission) -> Callable[[View], Door]:
@@ -74,7 +78,19 @@ def action(permission: Permission) -> Callable[[View], Door]:
     return _door(permission, {"POST": permission})
 
 
-def _door(permission: Permission, asked: dict[str, Permission]) -> Callable[[View], Door]:
+def personal(reason: str, *methods: str) -> Callable[[View], Door]:
+    """A view of what is the reader's own, for every member; says why no right is asked for."""
+    reached = _door(PERSONAL, dict.fromkeys(methods or ("GET", "HEAD"), None))
+
+    def decorate(view: View) -> Door:
+        door = reached(view)
+        door.public_reason = reason  # type: ignore[attr-defined]
+        return door
+
+    return decorate
+
+
+def _door(permission: Permission | str, asked: Asked) -> Callable[[View], Door]:
     def decorate(view: View) -> Door:
         @wraps(view)
         def door(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
@@ -88,12 +104,12 @@ def _door(permission: Permission, asked: dict[str, Permission]) -> Callable[[Vie
 
 
 def _enter(
-    request: HttpRequest, view: View, asked: dict[str, Permission], kwargs: dict[str, Any]
+    request: HttpRequest, view: View, asked: Asked, kwargs: dict[str, Any]
 ) -> HttpResponseBase:
     if request.method not in asked:
         return HttpResponseNotAllowed(sorted(asked))  # gets its page from a middleware
     row = session_of(request)
-    if row is None or row.stage != Stage.FULL:
+    if row is None or row.stage != Stage.FULL or must_set_up(row):
         return _on_the_way(request, row)
     if request.headers.get(POLL) != "1":
         # What a page asks for by itself keeps nobody signed in who has gone away.
@@ -109,14 +125,17 @@ def _enter(
 
 
 def _run(
-    request: HttpRequest, view: View, here: Here, wanted: Permission, kwargs: dict[str, Any]
+    request: HttpRequest, view: View, here: Here, wanted: Permission | None, kwargs: dict[str, Any]
 ) -> HttpResponseBase:
     request.here = here  # type: ignore[attr-defined]  # read by the context processor
     with timezone.override(here.account.timezone):
         try:
             with scoped(here.scope):
-                require(here.actor, wanted)
+                if wanted is not None:
+                    require(here.actor, wanted)
                 response = view(request, here, **kwargs)
+        except StepUpNeeded:
+            return _to_confirm(request, here)
         except QCloudError as error:
             _journal(request, here, error)
             return error_page(request, error)
@@ -191,8 +210,25 @@ def _on_the_way(request: HttpRequest, row: Session | None) -> HttpResponseBase:
     words = {"next": target}
     if row is None and request.session.ended:  # type: ignore[attr-defined]
         words["ended"] = "1"
-    name = "sign-in" if row is None else {"factor": "code", "enrol": "set-up"}[row.stage]
+    name = "sign-in" if row is None else "code" if row.stage == Stage.FACTOR else "set-up"
     return go(request, f"{reverse(f'{portal_of(request.path)}:{name}')}?{urlencode(words)}")
+
+
+def _to_confirm(request: HttpRequest, here: Here) -> HttpResponseBase:
+    """The person proves once more who it is and comes back: to the page if it was one, else to
+    the page with the form. What was posted is never sent again by itself.
+    """
+    posted = request.method == "POST"
+    target = _form_page(request, here) if posted else request.get_full_path()
+    words = {"next": target, **({"posted": "1"} if posted else {})}
+    return go(request, f"{reverse(f'{here.portal}:confirm')}?{urlencode(words)}")
+
+
+def _form_page(request: HttpRequest, here: Here) -> str:
+    """The page that the form was on, by its referrer, if that is one of this portal."""
+    came = urlsplit(request.headers.get("Referer", ""))
+    ours = came.netloc == request.get_host() and portal_of(came.path) == here.portal
+    return f"{came.path}?{came.query}".rstrip("?") if ours else here.home
 
 
 def go(request: HttpRequest, url: str) -> HttpResponseBase:

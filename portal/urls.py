@@ -13,6 +13,7 @@ from portal.views import (
     audit,
     billing,
     environments,
+    factors,
     gallery,
     invitations,
     keys,
@@ -87,6 +88,9 @@ _customer: Patterns = [
 
 _ways: Patterns = [
     path("sign-in", session.sign_in_page, name="sign-in"),
+    path("sign-in/code", factors.code, name="code"),
+    path("set-up", factors.set_up, name="set-up"),
+    path("confirm", factors.confirm, name="confirm"),
     path("sign-out", session.sign_out_page, name="sign-out"),
     # One part, so that it is no account's address.
     path("invitation-<str:token>", invitations.invitation, name="invitation"),

@@ -7,6 +7,16 @@ from identity.services.delegation import (
     delegation_grant_revoke,
     delegation_start,
 )
+from identity.services.factors import (
+    factors_of,
+    factors_remove,
+    second_factor,
+    set_up_codes,
+    set_up_finish,
+    set_up_seed,
+    set_up_try,
+    step_up,
+)
 from identity.services.invitations import (
     Invited,
     invitation_accept,
@@ -22,11 +32,20 @@ from identity.services.lifecycle import (
     account_resume,
     account_suspend,
 )
+from identity.services.mfa import (
+    mfa_exempt,
+    mfa_exemption_end,
+    mfa_group_set,
+    mfa_policy_with,
+    mfa_rule_draft,
+    mfa_rule_remove,
+    mfa_rule_set,
+)
 from identity.services.profiles import account_profile_set, allow_list_set
 from identity.services.quotas import quotas_set, room_for
 from identity.services.roles import role_create, role_delete, role_update
 from identity.services.settings import setting_reset, settings_set
-from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, sign_in, sign_out
+from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, must_set_up, sign_in, sign_out
 from identity.services.staff import staff_create, staff_remove, staff_role_set
 
 __all__ = [
@@ -45,18 +64,33 @@ __all__ = [
     "delegation_grant_create",
     "delegation_grant_revoke",
     "delegation_start",
+    "factors_of",
+    "factors_remove",
     "invitation_accept",
     "invitation_accept_new",
     "invitation_by_token",
     "invitation_create",
     "invitation_resend",
     "invitation_revoke",
+    "mfa_exempt",
+    "mfa_exemption_end",
+    "mfa_group_set",
+    "mfa_policy_with",
+    "mfa_rule_draft",
+    "mfa_rule_remove",
+    "mfa_rule_set",
+    "must_set_up",
     "platform_create",
     "quotas_set",
     "role_create",
     "role_delete",
     "role_update",
     "room_for",
+    "second_factor",
+    "set_up_codes",
+    "set_up_finish",
+    "set_up_seed",
+    "set_up_try",
     "setting_reset",
     "settings_set",
     "sign_in",
@@ -64,4 +98,5 @@ __all__ = [
     "staff_create",
     "staff_remove",
     "staff_role_set",
+    "step_up",
 ]

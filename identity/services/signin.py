@@ -24,7 +24,9 @@ from identity.errors import (
     SignInUnavailable,
 )
 from identity.limits import PORTALS
+from identity.mfa import asks_anybody, demand_of
 from identity.models import Session, Stage, User
+from identity.otp import engine
 from identity.selectors import tiers_open_to
 from identity.services import devices
 from identity.sessions import Nobody, SessionStore, session_of
@@ -113,12 +115,36 @@ def _begin(request: HttpRequest, attempt: _Attempt, portal: str, device: str) ->
     row = store.begin(
         user,
         portal=portal,
-        stage=Stage.FULL,
+        stage=_stage(user, portal),
         factor="password",
         ip=visitor.ip,
         user_agent=visitor.user_agent,
     )
-    return complete(request, row, visitor, device)
+    if row.stage == Stage.FULL:
+        return complete(request, row, visitor, device)
+    rotate_token(request)
+    access_record(
+        event=access.PASSWORD,
+        outcome=Outcome.ALLOWED,
+        visitor=visitor,
+        user=user,
+        reason="second factor asked" if row.stage == Stage.FACTOR else "set-up asked",
+        note=Note(factor="password", session_id=row.public_id),
+    )
+    return Entered(user, portal, Stage(row.stage))
+
+
+def _stage(user: User, portal: str) -> Stage:
+    if engine().state(user.id).has_totp:
+        return Stage.FACTOR
+    return Stage.ENROL if demand_of(user.id, portal).is_due(now()) else Stage.FULL
+
+
+def must_set_up(row: Session) -> bool:
+    """Whether nothing but the set-up opens for this session, by the rules of now."""
+    if row.factor != "password" or row.user is None or not asks_anybody(row.portal):
+        return False
+    return demand_of(row.user.id, row.portal).is_due(now())
 
 
 def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) -> Entered:

@@ -34,7 +34,7 @@ DEVICE_COOKIE: Final = "qcloud-device"
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return HttpResponseRedirect(_home(request, request.portal))  # type: ignore[attr-defined]
+        return HttpResponseRedirect(home_in(request, request.portal))  # type: ignore[attr-defined]
     return HttpResponseRedirect(settings.LOGIN_URL)
 
 
@@ -93,7 +93,7 @@ def onward(request: HttpRequest, entered: Entered, target: str) -> HttpResponse:
         name = "code" if entered.stage == Stage.FACTOR else "set-up"
         query = f"?{urlencode({'next': target})}" if target else ""
         return HttpResponseRedirect(f"{reverse(f'{portal}:{name}')}{query}")
-    response = HttpResponseRedirect(target or _home(request, portal))
+    response = HttpResponseRedirect(target or home_in(request, portal))
     if entered.device:
         remember(response, DEVICE_COOKIE, entered.device)
     return response
@@ -136,7 +136,7 @@ def safe_next(request: HttpRequest) -> str:
     return target if safe and plain and portal_of(target) else ""
 
 
-def _home(request: HttpRequest, portal: str) -> str:
+def home_in(request: HttpRequest, portal: str) -> str:
     """The first of the person's accounts in that portal; the list of all, if there is none."""
     found = memberships_of(user_id_of(request))
     fitting = [m for m in found if PREFIX_OF[m.account.tier] == portal]

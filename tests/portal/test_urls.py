@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from audit.selectors import EntryFilter, entries
-from portal.door import PUBLIC
+from portal.door import PERSONAL, PUBLIC
+from portal.sessions import PORTALS
 from qcloud.kernel.permissions import Permission
 from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
@@ -37,6 +38,7 @@ CLOUD = (302, 200, 404, 404, 404, 404, 404)
 CLOUD_MISSING = (302, 404, 404, 404, 404, 404, 404)
 POST_ONLY = (405,) * 7
 ANYBODY = (200,) * 7
+SIGNED_IN = (302, 200, 200, 200, 200, 200, 200)
 
 PUBLIC_GET: Final = {
     "home": (302,) * 7,
@@ -51,6 +53,9 @@ PUBLIC_GET: Final = {
     "c:invitation": (404,) * 7,
     "r:invitation": (404,) * 7,
     "admin:invitation": (404,) * 7,
+    **{f"{portal}:code": (302,) * 7 for portal in PORTALS},
+    **{f"{portal}:set-up": SIGNED_IN for portal in PORTALS},
+    **{f"{portal}:confirm": SIGNED_IN for portal in PORTALS},
     "c:sign-out": POST_ONLY,
     "r:sign-out": POST_ONLY,
     "admin:sign-out": POST_ONLY,
@@ -186,7 +191,7 @@ def test_every_view_names_its_permission_or_why_it_has_none() -> None:
     for name, view in VIEWS.items():
         permission = getattr(view, "permission", None)
         assert permission is not None, f"{name} has no permission: use @page, @action or @public"
-        if permission == PUBLIC:
+        if permission in {PUBLIC, PERSONAL}:
             assert view.public_reason, name
         else:
             assert permission in Permission, name
