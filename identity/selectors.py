@@ -8,7 +8,6 @@ from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
-<<<<<<< HEAD
 from identity.actors import actor_for, composed, limit_of
 from identity.models import (
     Account,
@@ -18,11 +17,6 @@ from identity.models import (
     Membership,
     Role,
 )
-=======
-from identity.actors import actor_for
-from identity.limits import PORTALS
-from identity.models import Account, DelegatedAccess, Membership
->>>>>>> fe43ca1 (identity, portal: second factors with set-up and step-up; who needs one is a policy)
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.permissions import ROLES, TIER_PERMISSIONS, Permission, RoleName
@@ -253,20 +247,25 @@ def memberships_of(user_id: UUID) -> list[MembershipInfo]:
     return [MembershipInfo(account_info(row), roles[row.id]) for row in rows]
 
 
-<<<<<<< HEAD
 def tiers_open_to(user_id: UUID, email: str) -> list[Tier]:
-    """In whose portals the person has something to do: where it works, else where it is
-    invited. In system mode.
+    """In whose portals the person has something to do: where it works, where it looks on as a
+    guest, else where it is invited. In system mode.
     """
     worked = [membership.account.tier for membership in memberships_of(user_id)]
     with unscoped("somebody who is invited signs in to agree"):
+        guest = DelegatedAccess.objects.filter(
+            user_id=user_id, ended_at=None, expires_at__gt=now()
+        ).values_list("account_id", flat=True)
+        rows = Account.objects.filter(id__in=guest)
+        worked += [Tier(tier) for tier in rows.values_list("tier", flat=True)]
         asked = Invitation.objects.filter(
             email=email, accepted_at=None, revoked_at=None, expires_at__gt=now()
         )
         rows = Account.objects.filter(id__in=asked.values_list("account_id", flat=True))
         invited = [Tier(tier) for tier in rows.values_list("tier", flat=True)]
     return list(dict.fromkeys([*worked, *invited]))
-=======
+
+
 def staff(scope: Scope) -> list[StaffInfo]:
     """The people who work for the scope's own account, by name."""
     with scoped(scope):
