@@ -15,7 +15,7 @@ from uuid import UUID
 
 from identity import policies
 from identity.models import Account, AccountState, Membership
-from identity.standing import ids_on
+from identity.standing import ids_on, path_end
 from qcloud.kernel.scope import Scope, Tier, unscoped
 from qcloud.kernel.settings import Setting, value
 
@@ -68,7 +68,7 @@ class Limit:
 def limits(scope: Scope, quota: Quota) -> tuple[Limit, ...]:
     """What holds for the account, the topmost first; empty: no limit. Two queries."""
     with unscoped("quotas: those above an account limit it"):
-        return _limits(scope, quota)
+        return _of(_line(scope), scope, quota)
 
 
 def events_limits(scope: Scope) -> tuple[Limit, ...]:
@@ -79,10 +79,23 @@ def events_limits(scope: Scope) -> tuple[Limit, ...]:
     return limits(scope, Quota.EVENTS)
 
 
+def own_limits(scope: Scope) -> dict[Quota, Limit]:
+    """The account's own limits, set or by default; those above it have theirs besides."""
+    with unscoped("quotas: those above an account limit it"):
+        rows = _line(scope)
+        found = {quota: _of(rows, scope, quota) for quota in Quota}
+    return {q: limit for q, every in found.items() for limit in every if limit.is_own}
+
+
 def sharing(limit: Limit) -> list[UUID]:
     """The accounts that a limit counts together. In system mode."""
+    return within(limit.holder_path)
+
+
+def within(path: str) -> list[UUID]:
+    """The account with this path and all below it. In system mode."""
     with unscoped("quotas: those above an account limit it"):
-        below = Account.objects.filter(account_path__startswith=limit.holder_path)
+        below = Account.objects.filter(account_path__gte=path, account_path__lt=path_end(path))
         return list(below.values_list("id", flat=True))
 
 
@@ -100,8 +113,11 @@ def count_accounts(accounts: Collection[UUID]) -> int:
     return found
 
 
-def _limits(scope: Scope, quota: Quota) -> tuple[Limit, ...]:
-    rows = list(Account.objects.filter(id__in=ids_on(scope.path)).order_by("account_path"))
+def _line(scope: Scope) -> list[Account]:
+    return list(Account.objects.filter(id__in=ids_on(scope.path)).order_by("account_path"))
+
+
+def _of(rows: list[Account], scope: Scope, quota: Quota) -> tuple[Limit, ...]:
     found = []
     for above, row in zip([None, *rows], rows, strict=False):
         most = _most(row, quota)

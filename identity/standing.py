@@ -36,3 +36,11 @@ def standing_of(row: Account) -> Standing:
 def ids_on(path: str) -> list[UUID]:
     """The accounts on a path, the topmost first, the account itself last."""
     return [UUID(hex=part) for part in path.strip("/").split("/")]
+
+
+def path_end(path: str) -> str:
+    """The first text behind every path that begins with this one; ``0`` follows ``/``.
+
+    A range of paths is what an index serves.
+    """
+    return f"{path.removesuffix('/')}0"

@@ -62,7 +62,13 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
                 Item("invoices", "Invoices", "invoice", Permission.BILLING_INVOICE_READ, "i"),
             ),
         ),
-        Group("Settings", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
+        Group(
+            "Settings",
+            (
+                Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
+            ),
+        ),
     ),
     "r": (
         Group(
@@ -82,7 +88,13 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
                 Item("invoices", "Invoices", "invoice", Permission.BILLING_INVOICE_READ, "i"),
             ),
         ),
-        Group("Settings", (Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),)),
+        Group(
+            "Settings",
+            (
+                Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
+            ),
+        ),
     ),
     "admin": (
         Group(
@@ -110,6 +122,12 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             (
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
                 Item("keys", "Keys", "key", Permission.VAULTSVC_KEY_READ, "k"),
+            ),
+        ),
+            "Settings",
+            (
+                Item("settings", "Platform", "settings", Permission.QCLOUD_SETTINGS_READ, "s"),
+                Item("own-account", "Account", "building", Permission.IDENTITY_ACCOUNT_READ, "n"),
             ),
         ),
     ),

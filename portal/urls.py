@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from portal.views import (
+    account,
     accounts,
     agents,
     audit,
@@ -18,7 +19,9 @@ from portal.views import (
     invitations,
     keys,
     overview,
+    own_account,
     platform,
+    platform_settings,
     requests,
     search,
     session,
@@ -41,6 +44,23 @@ def _shared() -> Patterns:
         path("invoices/<uuid:invoice_id>", billing.detail, name="invoice"),
         path("invoices/<uuid:invoice_id>/pdf", billing.pdf, name="invoice-pdf"),
         path("audit", audit.index, name="audit"),
+        path("settings/account", own_account.index, name="own-account"),
+        path("settings/account/profile", own_account.profile, name="own-profile"),
+        path("settings/account/networks", own_account.networks, name="own-networks"),
+    ]
+
+
+def _account(place: str) -> Patterns:
+    """One account below the reader's."""
+    return [
+        path(place, account.detail, name="account"),
+        path(f"{place}/quotas", account.quotas, name="account-quotas"),
+        path(f"{place}/networks", account.networks, name="account-networks"),
+        path(f"{place}/lifecycle", account.lifecycle, name="account-lifecycle"),
+        path(f"{place}/suspend", account.suspend, name="account-suspend"),
+        path(f"{place}/resume", account.resume, name="account-resume"),
+        path(f"{place}/close", account.close, name="account-close"),
+        path(f"{place}/withdraw", account.withdraw, name="account-withdraw"),
     ]
 
 
@@ -49,9 +69,7 @@ def _seller(name: str) -> Patterns:
     return [
         path("", overview.index, name="overview"),
         path(name, accounts.index, name=name),
-        path(f"{name}/<uuid:account_id>", accounts.detail, name="account"),
-        path(f"{name}/<uuid:account_id>/suspend", accounts.suspend, name="account-suspend"),
-        path(f"{name}/<uuid:account_id>/resume", accounts.resume, name="account-resume"),
+        *_account(f"{name}/<uuid:account_id>"),
         path("price-books", billing.books, name="books"),
         path("price-books/<slug:code>/<int:version>", billing.book, name="book"),
         *_shared(),
@@ -103,6 +121,9 @@ admin: Patterns = [
     path("keys", keys.index, name="keys"),
     path("keys/rotate", keys.rotate, name="keys-rotate"),
     *_seller("accounts"),
+    path("settings/platform", platform_settings.index, name="settings"),
+    path("settings/platform/<slug:key>", platform_settings.group, name="settings-group"),
+    path("settings/platform/<slug:key>/reset", platform_settings.reset, name="settings-reset"),
 ]
 
 urlpatterns: Patterns = [

@@ -55,7 +55,11 @@ def failure(request: HttpRequest, dialog: str, error: QCloudError) -> Failure:
         name: words if isinstance(words, str) else " ".join(words)
         for name, words in (error.data.get("fields") or {}).items()
     }
-    values = {k: str(v) for k, v in request.POST.items() if k not in _SECRET}
+    values = {
+        name: str(typed)
+        for name, typed in request.POST.items()
+        if name.rpartition(".")[-1] not in _SECRET
+    }
     return Failure(dialog, error.message, error.http_status, fields, values)
 
 

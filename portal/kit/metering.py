@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from pulse.metering import UsageHourInfo, usage_hours
+from pulse.metering import UsageHourInfo, usage_hours, usage_sums
 from qcloud.kernel.scope import Scope
 
 K = TypeVar("K", bound=Hashable)
@@ -54,6 +54,14 @@ def grouped(rows: Iterable[UsageHourInfo], key: Callable[[UsageHourInfo], K]) ->
 
 def usage_by_account(scope: Scope, since: datetime, until: datetime) -> dict[UUID, Usage]:
     return grouped(usage_hours(scope, since, until), lambda row: row.account_id)
+
+
+def usage_of(
+    scope: Scope, since: datetime, until: datetime, accounts: Collection[UUID]
+) -> dict[UUID, Usage]:
+    """Sums of these accounts; one without usage is left out."""
+    found = usage_sums(scope, since, until, accounts)
+    return {s.account_id: Usage(*(getattr(s, f.name) for f in fields(Usage))) for s in found}
 
 
 def local_day(row: UsageHourInfo, zone: ZoneInfo) -> date:

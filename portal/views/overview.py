@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from billing.selectors import InvoiceInfo, invoices
+from identity.selectors import AccountInfo, children
 from portal.door import page
 from portal.here import Here
-from portal.kit.metering import Usage, month_of
-from portal.views.accounts import AccountRow, account_rows
+from portal.kit.metering import Usage, month_of, usage_by_account
 from qcloud.kernel.money import format_amount
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
@@ -28,6 +29,34 @@ class Notice:
     text: str
     href: str = ""
     link: str = ""
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    account: AccountInfo
+    usage: Usage
+
+    @property
+    def id(self) -> UUID:
+        return self.account.id
+
+
+def account_rows(here: Here) -> list[AccountRow]:
+    """Everything below the reader's account, parents before their children."""
+    below = [info for info in children(here.scope) if info.state != "closed"]
+    usage = usage_by_account(here.scope, *month_of(here.account.timezone))
+    return [
+        AccountRow(
+            info,
+            usage.get(info.id, Usage()) if info.tier is Tier.CUSTOMER else _sum(info, below, usage),
+        )
+        for info in below
+    ]
+
+
+def _sum(top: AccountInfo, below: list[AccountInfo], usage: dict[UUID, Usage]) -> Usage:
+    parts = (usage[i.id] for i in below if i.path.startswith(top.path) and i.id in usage)
+    return sum(parts, Usage())
 
 
 @page(Permission.IDENTITY_ACCOUNT_READ)

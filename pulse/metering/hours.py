@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from uuid import UUID
+
+from django.db.models import Sum
 
 from pulse.models import UsageHour
 from pulse.store.filters import TrafficFilter
@@ -36,6 +39,36 @@ def usage_hours(scope: Scope, since: datetime, until: datetime) -> list[UsageHou
             # The policy says the same, by a function that no index serves.
             rows = rows.filter(account_id=scope.account_id)
         return [_info(row) for row in rows.order_by("hour", "account_id", "environment_id")]
+
+
+@dataclass(frozen=True)
+class UsageSum:
+    """What one account used in a span of hours."""
+
+    account_id: UUID
+    requests: int
+    requests_ingress: int
+    requests_egress_internal: int
+    requests_egress_external: int
+    bytes_sent: int
+    bytes_received: int
+
+
+def usage_sums(
+    scope: Scope, since: datetime, until: datetime, accounts: Collection[UUID]
+) -> list[UsageSum]:
+    """Sums over the hours that begin in ``[since, until)``, of these accounts at or below the
+    scope's. Accounts without usage are left out.
+    """
+    names = [field.name for field in fields(UsageSum)][1:]
+    with scoped(scope):
+        rows = UsageHour.objects.filter(
+            account_id__in=accounts, hour__gte=since, hour__lt=until
+        ).values("account_id")
+        found = list(rows.annotate(**{f"sum_{name}": Sum(name) for name in names}))
+    return [
+        UsageSum(row["account_id"], *(int(row[f"sum_{name}"]) for name in names)) for row in found
+    ]
 
 
 def event_filter_for(usage: UsageHourInfo) -> TrafficFilter:

@@ -10,6 +10,7 @@ at once in the process that made it and within ``MAX_AGE`` seconds in every othe
 Changing is ``identity.services.settings``: permission, validation, audit.
 """
 
+from qcloud.kernel.settings import kinds
 from qcloud.kernel.settings.kinds import NOT_A_LIMIT, Network
 from qcloud.kernel.settings.registry import (
     Candidate,
@@ -62,6 +63,7 @@ __all__ = [
     "host",
     "in_force",
     "integer",
+    "kinds",
     "limit",
     "lock_writers",
     "named",
