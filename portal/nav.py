@@ -124,6 +124,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
                 Item("keys", "Keys", "key", Permission.VAULTSVC_KEY_READ, "k"),
             ),
         ),
+        Group(
             "Settings",
             (
                 Item("settings", "Platform", "settings", Permission.QCLOUD_SETTINGS_READ, "s"),
