@@ -16,6 +16,10 @@ BENCHMARKS: Final = {
     "target_cpu": "bench.agent",
     "dropped": "bench.agent",
     "page_traffic": "bench.pages",
+    "vault_seal": "bench.vault",
+    "vault_unseal": "bench.vault",
+    "vault_cold_calls": "bench.vault",
+    "vault_rewrap": "bench.vault",
 }
 """Figure → module. A module's ``run()`` yields all of its figures in one go."""
 
