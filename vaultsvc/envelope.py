@@ -61,7 +61,7 @@ def seal(key: Key, plaintext: bytes, place: Place) -> bytes:
     salt, nonce = noise[:SALT_BYTES], noise[SALT_BYTES:]
     record = _record_key(key.secret, salt)
     header = b"".join((_PREFIX, key.id.bytes, salt, record[32:], nonce))
-    return header + AESGCM(record[:32]).encrypt(nonce, plaintext, _bound(place) + header)
+    return header + encrypt(record[:32], nonce, plaintext, _bound(place) + header)
 
 
 def key_id(sealed: bytes) -> UUID:
@@ -79,12 +79,7 @@ def unseal(key: Key, sealed: bytes, place: Place) -> bytes:
     if not hmac.compare_digest(record[32:], sealed[_COMMITMENT]):
         raise Broken
     header = sealed[:HEADER_BYTES]
-    try:
-        return AESGCM(record[:32]).decrypt(
-            sealed[_NONCE], sealed[HEADER_BYTES:], _bound(place) + header
-        )
-    except InvalidTag:
-        raise Broken from None
+    return decrypt(record[:32], sealed[_NONCE], sealed[HEADER_BYTES:], _bound(place) + header)
 
 
 def blind_index(key: Key, plaintext: bytes, place: Place) -> bytes:
@@ -94,7 +89,25 @@ def blind_index(key: Key, plaintext: bytes, place: Place) -> bytes:
 
 
 def _record_key(secret: bytes, salt: bytes) -> bytes:
-    return HKDF(_SHA512, 64, salt, _RECORD_INFO).derive(secret)
+    return hkdf(secret, salt, _RECORD_INFO, 64)
+
+
+def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """HKDF-SHA512 (RFC 5869), extract and expand."""
+    return HKDF(_SHA512, size, salt, info).derive(secret)
+
+
+def encrypt(key: bytes, nonce: bytes, plaintext: bytes, bound: bytes) -> bytes:
+    """AES-256-GCM: ciphertext and tag."""
+    return AESGCM(key).encrypt(nonce, plaintext, bound)
+
+
+def decrypt(key: bytes, nonce: bytes, ciphertext: bytes, bound: bytes) -> bytes:
+    """The other way. Raises ``Broken``."""
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, bound)
+    except InvalidTag:
+        raise Broken from None
 
 
 def _bound(place: Place) -> bytes:
