@@ -28,8 +28,10 @@ class Duty:
 
     seals: bool = False
     """Makes, unwraps and rewraps data keys of accounts."""
+    rotates: bool = False
+    """Makes new versions of account keys."""
     destroys: bool = False
-    """Rotates account keys and destroys them."""
+    """May end account keys for good."""
     signs: tuple[str, ...] = ()
     verifies: tuple[str, ...] = ()
     rotates_signing: bool = False
@@ -39,12 +41,17 @@ DUTIES: Final[dict[str, Duty]] = {
     "web": Duty(seals=True, signs=("token",), verifies=("audit",)),
     "ingest": Duty(verifies=("token",)),
     "loader": Duty(),
-    "worker": Duty(seals=True, destroys=True, signs=("audit",), verifies=("token",)),
+    "worker": Duty(seals=True, rotates=True, signs=("audit",), verifies=("token",)),
     "beat": Duty(),
     "scanner": Duty(verifies=("token",)),
     "migrator": Duty(seals=True),
     "operator": Duty(
-        seals=True, destroys=True, signs=PURPOSES, verifies=PURPOSES, rotates_signing=True
+        seals=True,
+        rotates=True,
+        destroys=True,
+        signs=PURPOSES,
+        verifies=PURPOSES,
+        rotates_signing=True,
     ),
 }
 
@@ -82,6 +89,10 @@ def _keys(duty: Duty, mount: str) -> Rules:
         found[f"{mount}/keys/+"] = (*_WRITE, *_READ)
         for verb in ("datakey/plaintext", "decrypt", "rewrap"):
             found[f"{mount}/{verb}/account-*"] = _WRITE
+    if duty.rotates:
+        found[f"{mount}/keys/+/rotate"] = _WRITE
+        # The exact path goes before the one with a wildcard.
+        found |= {f"{mount}/keys/{signing_key(purpose)}/rotate": ("deny",) for purpose in PURPOSES}
     if duty.destroys:
         found[f"{mount}/keys/account-*"] = (*_WRITE, *_READ, "delete")
     for purpose in duty.signs:
