@@ -75,7 +75,7 @@ def _time(moment: datetime | None) -> Cell:
 SPEC: Final[TableSpec[_Row]] = TableSpec(
     name="keys",
     noun="owners",
-    sort="due",
+    sort="name",
     placeholder="Filter by account",
     choices=(Choice("state", "State", tuple((name, name) for name in STATES)),),
     columns=(
