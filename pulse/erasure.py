@@ -15,6 +15,7 @@ import structlog
 
 from pulse.errors import ErasureWaits
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
+from pulse.tables.rollups import RollupDay, TouchedSpan
 from pulse.store.client import Store
 from pulse.store.erasure import delete_rows_of, rows_of
 from qcloud.kernel.clock import now
@@ -54,7 +55,8 @@ def erase(
     before = rows_of(account_id, store=store)
     delete_rows_of(account_id, store=store)
     with unscoped("erasure: notes of an account"):
-        TouchedHour.objects.filter(account_id=account_id).delete()
+        for notes in (TouchedHour, TouchedSpan, RollupDay):
+            notes.objects.filter(account_id=account_id).delete()
     found = Erased(account_id, before, rows_of(account_id, store=store))
     log.info("account erased", account=str(account_id), before=found.before, after=found.after)
     return found

@@ -12,6 +12,7 @@ from pulse import watching  # noqa: F401  its tasks
 from pulse.errors import StoreUnavailable
 from pulse.metering import recompute_touched
 from pulse.models import Load, LoadState
+from pulse.rollups import forget_old_versions, rebuild_touched
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 
@@ -35,3 +36,26 @@ def recompute_recent_usage() -> int:
     if hours:
         log.info("usage recounted", hours=hours)
     return hours
+
+
+@shared_task
+def count_rollups() -> int:
+    """Count again what loads have touched; returns the number of quarters counted."""
+    try:
+        quarters = rebuild_touched()
+    except StoreUnavailable as error:
+        log.warning("rollups not counted", reason=error.message)
+        return 0
+    if quarters:
+        log.info("rollups counted", quarters=quarters)
+    return quarters
+
+
+@shared_task
+def tidy_rollups() -> int:
+    """Remove rollups that were counted again since; returns how many versions went."""
+    try:
+        return forget_old_versions()
+    except StoreUnavailable as error:
+        log.warning("old rollups not removed", reason=error.message)
+        return 0

@@ -170,6 +170,8 @@ CELERY_BEAT_SCHEDULE = {
     "deliveries-forget": {"task": "notify.tasks.forget", "schedule": crontab(minute=40)},
     "usage": {"task": "pulse.tasks.recompute_recent_usage", "schedule": 60.0},
     "key-runs": {"task": "vaultsvc.tasks.carry_on", "schedule": 300.0},
+    "rollups": {"task": "pulse.tasks.count_rollups", "schedule": 30.0},
+    "rollups-tidy": {"task": "pulse.tasks.tidy_rollups", "schedule": 3_600.0},
     "billing-drafts": {"task": "billing.tasks.refresh_drafts", "schedule": crontab(minute=5)},
 }
 

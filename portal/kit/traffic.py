@@ -34,6 +34,7 @@ LABELS: Final = {
     "direction": "Direction",
     "host": "Host",
     "path": "Path",
+    "route": "Paths like",
     "process": "Process",
     "vendor": "Vendor",
 }
@@ -63,6 +64,7 @@ def read_filter(
         environments=tuple(p.id for p in places if p.slug in slugs) or _none_of(slugs),
         host=wanted["host"],
         path=wanted["path"],
+        route=wanted["route"],
         method=wanted["method"],
         status=int(status) if status.isascii() and status.isdigit() and len(status) < 4 else None,
         status_class=status if status in dict(STATUSES) else "",
@@ -101,7 +103,7 @@ def chips(request: HttpRequest) -> Iterator[tuple[str, str]]:
     text = request.GET.get("q", "")
     if text:
         yield f"contains “{text[:80]}”", with_query(request, q=None)
-    for key in ("host", "path", "process", "vendor"):
+    for key in ("host", "route", "path", "process", "vendor"):
         value = request.GET.get(f"f.{key}", "")
         if value:
             yield f"{LABELS[key]}: {value[:120]}", with_query(request, **{f"f.{key}": None})

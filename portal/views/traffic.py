@@ -21,9 +21,9 @@ from portal.kit.traffic import chips, facet_hidden, facets, read_filter
 from portal.kit.urls import with_query
 from portal.views.agents import agent_rows
 from portal.views.overview import Notice
+from pulse import analytics
 from pulse.analytics import (
     TimeSeries,
-    TopRow,
     TrafficFilter,
     search_requests,
     totals,
@@ -54,11 +54,13 @@ class Ranking:
     title: str
     noun: str
     rows: list[RankRow]
+    other: str
+    """What stands behind the rows, in words; empty: nothing."""
 
 
 _RANKINGS: Final = (
     ("host", "Top hosts", "Host"),
-    ("path", "Top paths", "Path"),
+    ("route", "Top paths", "Path"),
     ("process", "Top processes", "Executable"),
     ("vendor", "Third parties", "Vendor"),
 )
@@ -80,7 +82,9 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         "totals": sums,
         "requests_href": _requests_href(request, here),
         "errors_href": _requests_href(request, here, **{"f.status": "5xx"}),
-        "rankings": [_ranking(request, here, found.tops, names) for names in _RANKINGS],
+        "rankings": [
+            _ranking(request, here, found.rankings[names[0]], names) for names in _RANKINGS
+        ],
         "status_chart": traffic_charts.status_chart(found.status, sums),
         "latency_chart": traffic_charts.latency_chart(found.latency, sums),
         "trends": _trends(found.status, found.latency),
@@ -117,11 +121,17 @@ def _requests_href(request: HttpRequest, here: Here, **changes: str) -> str:
 
 
 def _ranking(
-    request: HttpRequest, here: Here, tops: dict[str, list[TopRow]], names: tuple[str, str, str]
+    request: HttpRequest,
+    here: Here,
+    found: analytics.Ranking,
+    names: tuple[str, str, str],
+    limit: int = 10,
 ) -> Ranking:
     """One dimension's largest groups; each opens the live page narrowed to it."""
     key, title, noun = names
-    rows = tops.get(key, [])
+    rows = found.rows[:limit]
+    hidden = (found.other_values or 0) + len(found.rows) - len(rows)
+    behind = (found.other_requests or 0) + sum(row.requests for row in found.rows[limit:])
     most = max((row.requests for row in rows), default=0) or 1
     live_path = here.url("live")
     return Ranking(
@@ -140,6 +150,7 @@ def _ranking(
             )
             for row in rows
         ],
+        f"{formats.count(hidden)} more with {formats.count(behind)} requests" if hidden else "",
     )
 
 
@@ -201,7 +212,7 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
         },
         "trends": _trends(found.status, found.latency),
         "status_chart": traffic_charts.status_chart(found.status, sums),
-        "hosts": _ranking(request, here, {"host": found.tops["host"][:8]}, _RANKINGS[0]),
+        "hosts": _ranking(request, here, found.rankings["host"], _RANKINGS[0], 8),
         "new_vendors": [v for v in known if v.first_seen > chosen.until - NEW_VENDOR][:8],
         "known_vendors": len(known),
         **_stats(sums, chosen),

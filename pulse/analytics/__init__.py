@@ -21,7 +21,7 @@ from pulse.analytics.single import (
     search_requests,
 )
 from pulse.analytics.steps import MAX_BUCKETS
-from pulse.analytics.top import TopRow, processes, top, vendors
+from pulse.analytics.top import Ranking, TopRow, processes, rankings, top, vendors
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from pulse.store.inventory import ProcessRow, VendorRow
 from pulse.store.requests import SORTS, Order, RequestDetail, RequestRow
@@ -36,6 +36,7 @@ __all__ = [
     "STATUS_CLASSES",
     "Order",
     "ProcessRow",
+    "Ranking",
     "RequestDetail",
     "RequestPage",
     "RequestRow",
@@ -48,6 +49,7 @@ __all__ = [
     "VendorRow",
     "latency_over_time",
     "processes",
+    "rankings",
     "request_detail",
     "requests_over_time",
     "search_requests",

@@ -7,23 +7,24 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final
 
+from pulse.analytics.covers import manifest_for
 from pulse.analytics.series import (
     TimeSeries,
     Totals,
     latency_series,
+    prepared_scan,
     requests_series,
-    scan,
     status_series,
     totals_of,
 )
-from pulse.analytics.top import TopRow, top, top_many
+from pulse.analytics.top import Ranking, prepared_rankings
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from qcloud.kernel.scope import Scope
 
-TOPS: Final = ("host", "process", "vendor")
+TOPS: Final = ("host", "route", "process", "vendor")
 
-# The engine works while these wait; two of the three questions wait here.
+# The engine works while these wait; one of the two questions waits here.
 _pool = ThreadPoolExecutor(8, "analytics")
 
 
@@ -35,22 +36,26 @@ class TrafficPage:
     requests: TimeSeries
     latency: TimeSeries
     status: TimeSeries
-    tops: dict[str, list[TopRow]]
-    """By ``host``, ``path``, ``process`` and ``vendor``."""
+    rankings: dict[str, Ranking]
+    """By ``host``, ``route``, ``process`` and ``vendor``."""
 
 
 def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> TrafficPage:
     """Totals, series and rankings of the range.
 
-    Three questions asked at the same time. Raises ``StoreUnavailable``.
+    Two questions asked at the same time. Raises ``StoreUnavailable``.
     """
-    tops = _pool.submit(copy_context().run, lambda: top_many(scope, chosen, TOPS, store=store))
-    paths = _pool.submit(copy_context().run, lambda: top(scope, chosen, "path", store=store))
-    found = scan(scope, chosen, store)
+    manifest = manifest_for(scope, chosen)
+
+    def rank() -> dict[str, Ranking]:
+        return prepared_rankings(scope, chosen, TOPS, manifest, store=store)
+
+    ranked = _pool.submit(copy_context().run, rank)
+    found = prepared_scan(scope, chosen, manifest, store)
     return TrafficPage(
         totals=totals_of(found),
         requests=requests_series(found),
         latency=latency_series(found),
         status=status_series(found),
-        tops={**tops.result(), "path": paths.result()},
+        rankings=ranked.result(),
     )

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from pulse.analytics.covers import cover_for_series, manifest_for
 from pulse.analytics.steps import Steps, steps_for
 from pulse.store import series as store_series
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
+from pulse.store.rolled import read as rolled
+from pulse.store.rolled.cover import Manifest
+from pulse.store.rolled.read import source_of
 from pulse.store.series import Sums
 from qcloud.kernel.scope import Scope
 
@@ -105,8 +109,20 @@ def totals(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -
 
 def scan(scope: Scope, chosen: TrafficFilter, store: Store | None) -> Scan:
     """One pass over the range. Raises ``StoreUnavailable``."""
+    return prepared_scan(scope, chosen, manifest_for(scope, chosen), store)
+
+
+def prepared_scan(
+    scope: Scope, chosen: TrafficFilter, manifest: Manifest, store: Store | None
+) -> Scan:
+    """``scan`` with what is known of the rollups: it asks the event store alone."""
     steps = steps_for(chosen.since, chosen.until)
-    buckets, total = store_series.series(scope, chosen, steps.step_us, store=store)
+    source = source_of(chosen)
+    if source is None:
+        buckets, total = store_series.series(scope, chosen, steps.step_us, store=store)
+    else:
+        found = cover_for_series(chosen, manifest, steps.step_us, source)
+        buckets, total = rolled.series(scope, chosen, steps.step_us, source, found, store=store)
     return Scan(steps, buckets, total)
 
 

@@ -14,8 +14,8 @@ MAX_BUCKETS: Final = 150
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400
 # Seconds. Each divides a day, so that buckets begin at round times; then whole days.
-_NICE: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600,
-                43_200)  # fmt: skip
+# From 900 on they are multiples of what rollups are kept by.
+_NICE: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1_800, 3_600, 7_200, 14_400, 21_600)
 
 
 @dataclass(frozen=True)

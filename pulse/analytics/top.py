@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from pulse.analytics.covers import cover_for_ranks, manifest_for
 from pulse.store import inventory
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.inventory import ProcessRow, VendorRow
+from pulse.store.rolled.cover import Manifest
+from pulse.store.rolled.read import ranks, ranks_from
 from pulse.store.tops import DIMENSIONS, Group, tops
 from qcloud.kernel.errors import Invalid
 from qcloud.kernel.scope import Scope
@@ -27,6 +30,17 @@ class TopRow:
     """Answered with 4xx or 5xx."""
     p95_ms: float
     """Within 1 %."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The largest groups. What stands behind them is ``None`` where it was not counted."""
+
+    rows: tuple[TopRow, ...]
+    other_values: int | None = None
+    """Values that are not shown …"""
+    other_requests: int | None = None
+    """… and their requests."""
 
 
 def top(
@@ -53,11 +67,47 @@ def top_many(
     store: Store | None = None,
 ) -> dict[str, list[TopRow]]:
     """``top`` of several dimensions in one scan."""
+    found = rankings(scope, chosen, dimensions, limit=limit, store=store)
+    return {name: list(ranking.rows) for name, ranking in found.items()}
+
+
+def rankings(
+    scope: Scope,
+    chosen: TrafficFilter,
+    dimensions: tuple[str, ...],
+    *,
+    limit: int = DEFAULT_LIMIT,
+    store: Store | None = None,
+) -> dict[str, Ranking]:
+    """``top_many``, and what is not shown. Raises ``Invalid`` for another dimension."""
+    manifest = manifest_for(scope, chosen)
+    return prepared_rankings(scope, chosen, dimensions, manifest, limit=limit, store=store)
+
+
+def prepared_rankings(
+    scope: Scope,
+    chosen: TrafficFilter,
+    dimensions: tuple[str, ...],
+    manifest: Manifest,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    store: Store | None = None,
+) -> dict[str, Ranking]:
+    """``rankings`` with what is known of the rollups: it asks the event store alone."""
     for name in dimensions:
         if name not in DIMENSIONS:
             raise Invalid(f"{name!r} is not one of {', '.join(DIMENSIONS)}")
-    found = tops(scope, chosen, dimensions, min(limit, MAX_LIMIT), store=store)
-    return {name: [top_row(group) for group in groups] for name, groups in found.items()}
+    most = min(limit, MAX_LIMIT)
+    without = ranks_from(chosen, dimensions)
+    if without is None:
+        plain = tops(scope, chosen, dimensions, most, store=store)
+        return {name: Ranking(tuple(map(top_row, groups))) for name, groups in plain.items()}
+    found = cover_for_ranks(chosen, manifest, without)
+    ranked = ranks(scope, chosen, dimensions, most, found, store=store)
+    return {
+        name: Ranking(tuple(map(top_row, one.groups)), one.other_values, one.other_requests)
+        for name, one in ranked.items()
+    }
 
 
 def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pulse.loader.routes import template_of
 from pulse.loader.vendors import vendor_of
 from pulse.spool.frames import Frame
 
@@ -44,7 +45,8 @@ def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
             addresses = _addresses(table[name].combine_chunks())
             table = table.set_column(table.column_names.index(name), name, addresses)
     table = table.append_column("load_id", _repeated(load_id, table.num_rows))
-    return table.append_column("vendor", _vendors(table))
+    table = table.append_column("vendor", _vendors(table))
+    return table.append_column("route", _routes(table))
 
 
 def hours_of(frames: Sequence[Frame]) -> set[Hour]:
@@ -54,6 +56,16 @@ def hours_of(frames: Sequence[Frame]) -> set[Hour]:
         hours = pc.unique(pc.floor_temporal(events_of(frame)["timestamp"], unit="hour"))
         header = frame.header
         found |= {Hour(header.account_id, header.environment_id, h) for h in hours.to_pylist()}
+    return found
+
+
+def quarters_of(frames: Sequence[Frame]) -> dict[UUID, set[datetime]]:
+    """By account, when each quarter of an hour begins that the frames have events in."""
+    found: dict[UUID, set[datetime]] = {}
+    for frame in frames:
+        moments = events_of(frame)["timestamp"]
+        quarters = pc.unique(pc.floor_temporal(moments, multiple=15, unit="minute"))
+        found.setdefault(frame.header.account_id, set()).update(quarters.to_pylist())
     return found
 
 
@@ -102,6 +114,13 @@ def _vendors(table: pa.Table) -> Any:
     external = pc.equal(_plain(table["direction"]), _EXTERNAL)
     vendors = pc.if_else(external, pc.take(names, hosts.indices), "")
     return pc.dictionary_encode(pc.fill_null(vendors, ""))
+
+
+def _routes(table: pa.Table) -> Any:
+    paths = pc.dictionary_encode(pc.fill_null(table["path"].combine_chunks(), ""))
+    known = [template_of(path) for path in paths.dictionary.to_pylist()]
+    names = pc.dictionary_encode(pa.array(known, pa.string()))
+    return pa.DictionaryArray.from_arrays(pc.take(names.indices, paths.indices), names.dictionary)
 
 
 def _plain(column: pa.ChunkedArray) -> Any:

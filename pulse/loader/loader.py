@@ -19,10 +19,11 @@ from uuid import UUID
 import structlog
 from django.db.models import QuerySet
 
-from pulse.loader.block import Hour, block_of, hours_of
+from pulse.loader.block import Hour, block_of, hours_of, quarters_of
 from pulse.loader.ledger import claim
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
+from pulse.rollups.spans import touch
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.frames import Frame
 from pulse.store.client import Store
@@ -131,6 +132,7 @@ class Loader:
                 duplicates=verdicts.count(False),
                 damaged=contents.damaged,
             )
+            touch(load.id, quarters_of([frame for _, frame in counted]))
         return load, [frame for _, frame in counted]
 
     def _insert(self, load: Load, frames: list[Frame], token: str) -> None:

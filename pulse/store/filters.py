@@ -38,6 +38,8 @@ class TrafficFilter:
     direction: str = ""
     """One of ``DIRECTIONS``."""
     vendor: str = ""
+    route: str = ""
+    """A template of paths: ``/users/{id}``."""
     query: str = ""
     """Part of host or path, or a whole request id; case does not matter."""
 
@@ -53,8 +55,10 @@ class TrafficFilter:
 _CLASSES: Final = {"none": 0, "2xx": 2, "3xx": 3, "4xx": 4, "5xx": 5}
 
 
-def conditions(scope: Scope, chosen: TrafficFilter) -> tuple[str, dict[str, Any]]:
-    """The WHERE clause of the filter, and its parameters.
+def conditions(
+    scope: Scope, chosen: TrafficFilter, *, moments: bool = True
+) -> tuple[str, dict[str, Any]]:
+    """The WHERE clause of the filter, and its parameters; ``moments``: with the range of time.
 
     The account stands in it for the sake of the key; what keeps tenants apart is the gate.
     """
@@ -63,11 +67,9 @@ def conditions(scope: Scope, chosen: TrafficFilter) -> tuple[str, dict[str, Any]
         "since": micros(chosen.since),
         "until": micros(chosen.until),
     }
-    parts = [
-        "account_id = {account:UUID}",
-        "timestamp >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
-        "timestamp < fromUnixTimestamp64Micro({until:Int64}, 'UTC')",
-    ]
+    parts = ["account_id = {account:UUID}"]
+    if moments:
+        parts += _RANGE
     for name, condition in _NARROWING.items():
         value = getattr(chosen, name)
         if value not in ("", None, ()):
@@ -76,6 +78,10 @@ def conditions(scope: Scope, chosen: TrafficFilter) -> tuple[str, dict[str, Any]
     return " AND ".join(parts), parameters
 
 
+_RANGE: Final = (
+    "timestamp >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
+    "timestamp < fromUnixTimestamp64Micro({until:Int64}, 'UTC')",
+)
 _NARROWING: Final = {
     "environments": "environment_id IN {environments:Array(UUID)}",
     "host": "host = {host:String}",
@@ -87,6 +93,7 @@ _NARROWING: Final = {
     "process": "exe = {process:String}",
     "direction": "direction = {direction:String}",
     "vendor": "vendor = {vendor:String}",
+    "route": "route = {route:String}",
     "query": (
         "(positionCaseInsensitiveUTF8(path, {query:String}) > 0"
         " OR positionCaseInsensitiveUTF8(host, {query:String}) > 0"

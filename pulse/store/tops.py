@@ -15,6 +15,7 @@ from qcloud.kernel.scope import Scope
 DIMENSIONS: Final = {
     "host": "host",
     "path": "path",
+    "route": "route",
     "endpoint": "concat(method, ' ', host, path)",
     "method": "method",
     "status": "toString(status)",

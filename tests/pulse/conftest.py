@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,13 @@ def store(engine: EventStoreProcess) -> Iterator[Store]:
 @pytest.fixture
 def spool(tmp_path: Path) -> SpoolFolder:
     return SpoolFolder(tmp_path / "spool")
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """Says what time the rollups believe it is."""
+
+    def set_to(moment: datetime) -> None:
+        monkeypatch.setattr("pulse.rollups.rebuild.now", lambda: moment)
+
+    return set_to

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from pulse import analytics
 from pulse.analytics import DIMENSIONS, MAX_BUCKETS, TrafficFilter
 from pulse.analytics.steps import steps_for
-from pulse.loader.block import block_of
 from pulse.store.client import Store
 from pulse.store.gate import TENANT_TABLES
-from pulse.store.loads import insert_load
 from qcloud.kernel.errors import Invalid, NotFound
-from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import Scope, Tier
 from tests.pulse.lines import NOON, event, lines
+from tests.pulse.loaded import load_frames
 from tests.pulse.test_block import frame
 from wire.events import Direction
+
+pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = TrafficFilter(since=NOON, until=NOON + timedelta(hours=1))
 OWNER = Scope(UUID(int=1), "/1/", Tier.CUSTOMER)
@@ -50,7 +50,7 @@ def traffic(store: Store) -> Store:
         frame(other, account_id=OWNER.account_id, environment_id=TEST),
         frame(lines(event(path="/secret")), account_id=STRANGER.account_id),
     ]
-    insert_load(store, block_of(frames, new_id()), "t")
+    load_frames(store, frames)
     return store
 
 
@@ -60,8 +60,8 @@ def test_one_page_says_what_its_parts_say(traffic: Store) -> None:
     assert page.requests == analytics.requests_over_time(OWNER, HOUR, store=traffic)
     assert page.latency == analytics.latency_over_time(OWNER, HOUR, store=traffic)
     assert page.status == analytics.status_over_time(OWNER, HOUR, store=traffic)
-    for name, rows in page.tops.items():
-        assert rows == analytics.top(OWNER, HOUR, name, store=traffic)
+    for name, ranking in page.rankings.items():
+        assert list(ranking.rows) == analytics.top(OWNER, HOUR, name, store=traffic)
 
 
 def test_the_sums_are_exact(traffic: Store) -> None:
@@ -82,7 +82,9 @@ def test_gaps_are_zero_or_nothing(traffic: Store) -> None:
 
 Read = Callable[[Scope, Store], Any]
 READS: dict[str, Read] = {
-    "page": lambda scope, store: analytics.traffic_page(scope, HOUR, store=store).tops["path"],
+    "page": lambda scope, store: (
+        analytics.traffic_page(scope, HOUR, store=store).rankings["route"].rows
+    ),
     "totals": lambda scope, store: analytics.totals(scope, HOUR, store=store).requests,
     "series": lambda scope, store: sum(
         sum(v or 0 for v in line.values)
@@ -113,7 +115,7 @@ def test_the_paths_shown_are_the_most_frequent_ones(store: Store) -> None:
     failed = [event(path="/0", status=500, duration_us=9_000) for _ in range(5)]
     body = lines(*often, *seldom, *failed, event(path=""))
     frames = [frame(body, account_id=OWNER.account_id, environment_id=PROD)]
-    insert_load(store, block_of(frames, new_id()), "paths")
+    load_frames(store, frames)
     rows = analytics.top(OWNER, HOUR, "path", store=store)
     assert [(row.value, row.requests) for row in rows] == [
         ("/0", 35), *((f"/{i}", 30 - i) for i in range(1, 10)),

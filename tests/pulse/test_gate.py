@@ -23,6 +23,7 @@ STRANGER = Scope(uuid4(), f"/{uuid4().hex}/", Tier.CUSTOMER)
         "SELECT sum(n) FROM (SELECT 1 AS n FROM requests UNION ALL SELECT 1 FROM requests)",
         "SELECT (SELECT count() FROM requests)",
         "SELECT count() FROM requests WHERE 1 OR 1",
+        "SELECT count() FROM requests ARRAY JOIN [1] AS one",
     ],
 )
 def test_the_filter_holds_wherever_the_table_is_named(store: Store, statement: str) -> None:
@@ -45,6 +46,8 @@ def test_the_filter_holds_wherever_the_table_is_named(store: Store, statement: s
         "SELECT * FROM file('/etc/passwd', 'LineAsString')",
         "SELECT file('/etc/passwd')",
         "SELECT count() FROM requests_2",
+        "SELECT count() FROM rollups_2",
+        "SELECT count() FROM rollups AS a JOIN merge('qcloud', 'rol.*') AS b ON 1 = 1",
     ],
 )
 def test_no_other_source_is_asked_for_a_tenant(store: Store, statement: str) -> None:

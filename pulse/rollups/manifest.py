@@ -1,0 +1,63 @@
+"""What PostgreSQL knows of an account's rollups, as readers need it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from pulse.tables.rollups import RollupDay, TouchedSpan
+from pulse.store.rolled.cover import Manifest
+from pulse.store.rolled.kinds import DAY, HOUR, QUARTER
+from qcloud.kernel.scope import Scope, Tier, scoped
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
+    """The versions and the dirty spans of ``[since, until)``; empty for those who see nothing.
+
+    Read before the event store is asked: requests that a load brings afterwards are not in
+    it, and their quarter counts as it was a moment ago.
+    """
+    if scope.tier is not Tier.CUSTOMER:
+        return Manifest()
+    with scoped(scope):
+        # One statement each, the notes first: a quarter that is counted in between is read
+        # raw, never under a version that is older than its note.
+        notes = (
+            TouchedSpan.objects.filter(
+                account_id=scope.account_id, since__lt=until, until__gt=since
+            )
+            .values_list("since", "until")
+            .distinct()
+        )
+        dirty = sorted({(_seconds(low), _seconds(high)) for low, high in notes})
+        first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
+        days = list(
+            RollupDay.objects.filter(
+                account_id=scope.account_id, day__gte=first, day__lte=last
+            ).values_list("day", "quarters", "hours", "whole")
+        )
+    versions: dict[int, dict[int, int]] = {DAY: {}, HOUR: {}, QUARTER: {}}
+    for day, quarters, hours, whole in days:
+        start = day_start(day)
+        for length, entries in ((QUARTER, quarters), (HOUR, hours), (DAY, [whole])):
+            versions[length].update(
+                (start + place * length, version)
+                for place, version in enumerate(entries)
+                if version
+            )
+    return Manifest(versions, dirty)
+
+
+def day_start(day: date) -> int:
+    """Seconds since 1970."""
+    return (day - _EPOCH).days * DAY
+
+
+def day_of(second: int) -> date:
+    return _EPOCH + timedelta(days=second // DAY)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,273 @@
+"""Series and rankings from rollups and raw requests together.
+
+Both halves count by the same texts (``kinds``), so that the sum is what the requests alone
+would give, percentiles included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter, conditions
+from pulse.store.gate import ask
+from pulse.store.rolled.cover import Cover, Rolled, Span
+from pulse.store.rolled.kinds import COUNTS, ERRORS, LATENCY, PLACES, QUANTILES, VALUES, flag_of
+from pulse.store.series import Sums, sums_of
+from pulse.store.tops import Group
+from qcloud.kernel.scope import Scope
+
+_DIMENSIONS: Final = {
+    "host": "host",
+    "method": "method",
+    "status": "status",
+    "status_class": "class",
+    "process": "process",
+    "direction": "direction",
+    "vendor": "vendor",
+    "route": "route",
+}
+"""Fields of a filter that rollups know, with their kinds."""
+_ONLY_RAW: Final = ("path", "path_prefix", "query")
+_MERGE: Final = f"quantilesBFloat16Merge({QUANTILES})(latency)"
+_SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
+_RAW: Final = ", ".join(f"{text} AS {name}" for name, text in COUNTS.items())
+_CLASSES: Final = {"none": "0", "2xx": "2", "3xx": "3", "4xx": "4", "5xx": "5"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of ``rollups`` that answer a filter; ``value`` of one kind, or the cube."""
+
+    kind: str
+    value: str = ""
+
+    @property
+    def without(self) -> int:
+        return flag_of(self.kind)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The largest groups of a dimension, and what stands behind them."""
+
+    groups: tuple[Group, ...]
+    other_values: int
+    other_requests: int
+
+
+def source_of(chosen: TrafficFilter) -> Source | None:
+    """Where sums under this filter stand; ``None``: the requests alone can tell."""
+    if any(getattr(chosen, name) for name in _ONLY_RAW):
+        return None
+    given = {
+        kind: getattr(chosen, name)
+        for name, kind in _DIMENSIONS.items()
+        if getattr(chosen, name) not in ("", None)
+    }
+    if not given:
+        return Source("total")
+    if len(given) > 1:
+        return Source("cube")
+    ((kind, value),) = given.items()
+    return Source(kind, _CLASSES[value] if kind == "class" else str(value))
+
+
+def ranks_from(chosen: TrafficFilter, kinds: Sequence[str]) -> int | None:
+    """Flags of the kinds that rankings need; ``None`` when rollups do not have them."""
+    source = source_of(chosen)
+    if source is None or not set(kinds) <= set(VALUES) | set(PLACES):
+        return None
+    if source.kind == "total":
+        return sum(flag_of(kind) for kind in set(kinds))
+    return flag_of("cube") if set(kinds) <= set(VALUES) else None
+
+
+def series(
+    scope: Scope,
+    chosen: TrafficFilter,
+    step_us: int,
+    source: Source,
+    found: Cover,
+    *,
+    store: Store | None = None,
+) -> tuple[dict[int, Sums], Sums | None]:
+    """As ``store.series.series``, and equal to it."""
+    where, parameters = conditions(scope, chosen)
+    columns = ", ".join(COUNTS)
+    bucket = "intDiv(toUnixTimestamp64Micro(timestamp), {step:Int64})"
+    branches = [
+        f"SELECT {bucket} AS b, {_RAW}, {LATENCY} AS latency FROM requests"  # noqa: S608
+        f" WHERE {where} AND {spans} GROUP BY b"
+        for spans in _raw_conditions(found.raw)
+    ]
+    rolled_where = _rolled_where(scope, chosen, source)
+    branches += [
+        f"SELECT intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000, {{step:Int64}}) AS b,"  # noqa: S608
+        f" {columns}, latency FROM rollups WHERE {_level(index, part)} AND {rolled_where}"
+        for index, part in enumerate(found.rolled)
+    ]
+    if not branches:
+        return {}, None
+    sql = (
+        f"SELECT b, grouping(b) AS is_total, {_SUMS}, {_MERGE}"  # noqa: S608
+        f" FROM ({' UNION ALL '.join(branches)}) GROUP BY b WITH ROLLUP"
+    )
+    parameters |= {"step": step_us, "value": source.value, **_versions(found)}
+    rows = ask(scope, sql, parameters, store=store)
+    buckets = {int(row[0]): sums_of(row[2:]) for row in rows if not row[1]}
+    totals = [sums_of(row[2:]) for row in rows if row[1]]
+    return buckets, totals[0] if totals and totals[0].requests else None
+
+
+def ranks(
+    scope: Scope,
+    chosen: TrafficFilter,
+    kinds: Sequence[str],
+    limit: int,
+    found: Cover,
+    *,
+    store: Store | None = None,
+) -> dict[str, Ranked]:
+    """The ``limit`` largest groups of each kind, by requests; the empty value left out."""
+    counted = _counted(scope, chosen, kinds, found, limit=limit, store=store)
+    measured = _measured(scope, chosen, counted, found, store)
+    result = {}
+    for kind in kinds:
+        rows = counted.get(kind, [])
+        groups = tuple(
+            Group(value, requests, errors, measured[kind, value])
+            for value, requests, errors, _, _ in rows
+        )
+        values, requests = rows[0][3:] if rows else (0, 0)
+        shown = sum(group.requests for group in groups)
+        result[kind] = Ranked(groups, values - len(groups), requests - shown)
+    return result
+
+
+_Counted = dict[str, list[tuple[str, int, int, int, int]]]
+
+
+def _counted(
+    scope: Scope,
+    chosen: TrafficFilter,
+    kinds: Sequence[str],
+    found: Cover,
+    *,
+    limit: int,
+    store: Store | None,
+) -> _Counted:
+    """By kind: value, requests, errors; values and requests of the whole kind."""
+    branches, parameters = _branches(
+        scope, chosen, kinds, found,
+        raw=f"count() AS requests, {ERRORS} AS errors", rolled="requests, errors",
+    )  # fmt: skip
+    if not branches:
+        return {}
+    sql = (
+        "SELECT k, v, sum(requests) AS n, sum(errors),"  # noqa: S608
+        " count() OVER (PARTITION BY k), sum(n) OVER (PARTITION BY k)"
+        f" FROM ({branches}) WHERE v != '' GROUP BY k, v"
+        " ORDER BY n DESC, v LIMIT {limit:UInt32} BY k"
+    )
+    counted: _Counted = {}
+    for row in ask(scope, sql, {**parameters, "limit": limit}, store=store):
+        entry = (str(row[1]), *(int(value) for value in row[2:]))
+        counted.setdefault(str(row[0]), []).append(entry)  # type: ignore[arg-type]
+    return counted
+
+
+def _measured(
+    scope: Scope, chosen: TrafficFilter, counted: _Counted, found: Cover, store: Store | None
+) -> dict[tuple[str, str], float]:
+    """The 95th percentile, microseconds, of those values that are shown."""
+    pairs = [(kind, row[0]) for kind, rows in counted.items() for row in rows]
+    if not pairs:
+        return {}
+    branches, parameters = _branches(
+        scope, chosen, list(counted), found,
+        raw=f"{LATENCY} AS latency", rolled="latency", only=True,
+    )  # fmt: skip
+    sql = f"SELECT k, v, {_MERGE} FROM ({branches}) GROUP BY k, v"  # noqa: S608
+    parameters |= {"kinds": [k for k, _ in pairs], "values": [v for _, v in pairs]}
+    rows = ask(scope, sql, parameters, store=store)
+    return {(str(row[0]), str(row[1])): float(row[2][1]) for row in rows}
+
+
+def _branches(
+    scope: Scope,
+    chosen: TrafficFilter,
+    kinds: Sequence[str],
+    found: Cover,
+    *,
+    raw: str,
+    rolled: str,
+    only: bool = False,
+) -> tuple[str, dict[str, Any]]:
+    """The halves of a ranking; with ``only`` just the pairs of ``{kinds}`` and ``{values}``."""
+    where, parameters = conditions(scope, chosen)
+    source = source_of(chosen) or Source("cube")
+    texts = VALUES | PLACES
+    pairs = "[" + ", ".join(f"('{kind}', toString({texts[kind]}))" for kind in kinds) + "]"
+    among = " AND (k, v) IN arrayZip({kinds:Array(String)}, {values:Array(String)})" if only else ""
+    parts = [
+        f"SELECT pair.1 AS k, pair.2 AS v, {raw} FROM requests ARRAY JOIN {pairs} AS pair"  # noqa: S608
+        f" WHERE {where} AND {spans}{among} GROUP BY k, v"
+        for spans in _raw_conditions(found.raw)
+    ]
+    for index, part in enumerate(found.rolled):
+        if source.kind == "total":
+            names = ", ".join(f"'{kind}'" for kind in kinds)
+            parts.append(
+                f"SELECT toString(kind) AS k, toString(value) AS v, {rolled} FROM rollups"  # noqa: S608
+                f" WHERE {_level(index, part)} AND account_id = {{account:UUID}}"
+                f" AND kind IN ({names}){_environments(chosen)}{among}"
+            )
+        else:
+            parts.append(
+                f"SELECT pair.1 AS k, pair.2 AS v, {rolled} FROM rollups"  # noqa: S608
+                f" ARRAY JOIN {pairs} AS pair WHERE {_level(index, part)}"
+                f" AND {_rolled_where(scope, chosen, Source('cube'))}{among}"
+            )
+    return " UNION ALL ".join(parts), {**parameters, **_versions(found)}
+
+
+def _raw_conditions(spans: Sequence[Span]) -> list[str]:
+    """One condition for all spans; none for no span."""
+    if not spans:
+        return []
+    moments = (
+        f"timestamp >= fromUnixTimestamp64Micro({low}, 'UTC')"
+        f" AND timestamp < fromUnixTimestamp64Micro({high}, 'UTC')"
+        for low, high in spans
+    )
+    return ["(" + " OR ".join(f"({text})" for text in moments) + ")"]
+
+
+def _level(index: int, part: Rolled) -> str:
+    return (
+        f"level = {part.level} AND bucket >= toDateTime({part.since}, 'UTC')"
+        f" AND bucket < toDateTime({part.until}, 'UTC')"
+        f" AND version IN {{versions_{index}:Array(UInt64)}}"
+    )
+
+
+def _versions(found: Cover) -> dict[str, list[int]]:
+    return {f"versions_{index}": list(part.versions) for index, part in enumerate(found.rolled)}
+
+
+def _rolled_where(scope: Scope, chosen: TrafficFilter, source: Source) -> str:
+    if source.kind == "cube":
+        where, _ = conditions(scope, chosen, moments=False)
+        return f"kind = 'cube' AND {where}"
+    value = "" if source.kind == "total" else " AND value = {value:String}"
+    return f"account_id = {{account:UUID}} AND kind = '{source.kind}'{value}{_environments(chosen)}"
+
+
+def _environments(chosen: TrafficFilter) -> str:
+    return " AND environment_id IN {environments:Array(UUID)}" if chosen.environments else ""
+
+
+__all__ = ["Ranked", "Source", "ranks", "ranks_from", "series", "source_of"]

@@ -1,0 +1,226 @@
+"""Counting rollups: quarters and their minutes from requests, hours from quarters, days from hours.
+
+Every statement counts whole units of one account and inserts them under versions that nobody
+knows of yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from pulse.store.client import Store, default_store, unavailable
+from pulse.store.gate import ask_as_system
+from pulse.store.rolled.cover import Span, joined
+from pulse.store.rolled.kinds import (
+    COUNTS,
+    CUBE,
+    ERRORS,
+    LATENCY,
+    MAX_CELLS,
+    MAX_VALUES,
+    MINUTE,
+    OVERFLOWING,
+    PLACES,
+    QUANTILES,
+    QUARTER,
+    VALUES,
+    flag_of,
+)
+
+_NAMES: Final = (*COUNTS, "errors")
+_RAW: Final = ", ".join((*(f"{text} AS {name}" for name, text in COUNTS.items()),
+                         f"{ERRORS} AS errors", f"{LATENCY} AS latency"))  # fmt: skip
+_SUMS: Final = ", ".join((*(f"sum(r.{name})" for name in _NAMES),
+                          f"quantilesBFloat16MergeState({QUANTILES})(r.latency)"))  # fmt: skip
+_COLUMNS: Final = ", ".join(("account_id", "level", "kind", "bucket", "version", "environment_id",
+                             "value", *CUBE, *_NAMES, "latency"))  # fmt: skip
+_VERSION: Final = (
+    "transform(toUInt32({0}), {{starts:Array(UInt32)}}, {{versions:Array(UInt64)}}, toUInt64(0))"
+)
+_OF_REQUESTS: Final = (
+    "FROM requests WHERE account_id = {account:UUID}"
+    " AND timestamp >= toDateTime64({since:UInt32}, 6, 'UTC')"
+    " AND timestamp < toDateTime64({until:UInt32}, 6, 'UTC')"
+    f" AND toUInt32(toStartOfInterval(timestamp, INTERVAL {QUARTER} SECOND)) IN"
+    " {starts:Array(UInt32)}"
+)
+_QUARTER_OF: Final = f"toStartOfInterval(timestamp, INTERVAL {QUARTER} SECOND)"
+_PLAIN_CUBE: Final = "'', '', '', '', '', '', 0"
+_MISSING: Final = (
+    "bitTest(version, transform(kind, {kinds:Array(String)}, {bits:Array(UInt8)}, 63))"
+)
+
+
+def quarters_with_requests(
+    account_id: UUID, spans: Sequence[Span], *, store: Store | None = None
+) -> list[int]:
+    """Beginnings of the quarters in these spans (seconds) that have requests, sorted."""
+    inside = " OR ".join(
+        f"(timestamp >= toDateTime64({low}, 6, 'UTC')"
+        f" AND timestamp < toDateTime64({high}, 6, 'UTC'))"
+        for low, high in joined(spans)
+    )
+    sql = (
+        f"SELECT DISTINCT toUInt32({_QUARTER_OF}) AS q FROM requests"  # noqa: S608
+        f" WHERE account_id = {{account:UUID}} AND ({inside}) ORDER BY q"
+    )
+    rows = ask_as_system("rollups: quarters", sql, {"account": account_id}, store=store)
+    return [int(row[0]) for row in rows]
+
+
+def overflowing(
+    account_id: UUID, starts: list[int], *, store: Store | None = None
+) -> dict[int, int]:
+    """For each quarter that has requests the flags of the kinds that it has too much of."""
+    texts = {**VALUES, **PLACES, "cube": f"({', '.join(CUBE)}, environment_id)"}
+    counts = ", ".join(
+        f"uniqCombined({texts[kind]}) > {MAX_CELLS if kind == 'cube' else MAX_VALUES}"
+        for kind in OVERFLOWING
+    )
+    sql = f"SELECT toUInt32({_QUARTER_OF}) AS q, {counts} {_OF_REQUESTS} GROUP BY q"
+    rows = ask_as_system("rollups: survey", sql, _bounds(account_id, starts), store=store)
+    return {
+        int(row[0]): sum(
+            flag_of(kind) for kind, over in zip(OVERFLOWING, row[1:], strict=True) if over
+        )
+        for row in rows
+    }
+
+
+def count_quarters(
+    account_id: UUID, versions: Mapping[int, int], *, store: Store | None = None
+) -> None:
+    """Count the quarters that begin at these seconds, and their minutes, under these versions."""
+    parameters = _parameters(account_id, versions)
+    chosen = store or default_store()
+    _insert(chosen, _cube(), parameters)
+    _insert(chosen, _minutes(), parameters)
+    whole = {start: version for start, version in versions.items() if not version & flag_of("cube")}
+    if whole:
+        _insert(chosen, _values_of_cube(), _parameters(account_id, whole))
+    rest = {start: version for start, version in versions.items() if start not in whole}
+    if rest:
+        _insert(chosen, _values_of_requests(VALUES), _parameters(account_id, rest))
+    _insert(chosen, _values_of_requests(PLACES), parameters)
+
+
+def merge_units(
+    account_id: UUID,
+    below: int,
+    level: int,
+    parts: list[int],
+    versions: Mapping[int, int],
+    *,
+    store: Store | None = None,
+) -> None:
+    """Units of ``level`` from the rows of the level ``below`` that have the versions ``parts``."""
+    bucket = f"toStartOfInterval(r.bucket, INTERVAL {level} SECOND)"
+    cube = ", ".join(f"r.{name}" for name in CUBE)
+    sql = (
+        f"INSERT INTO rollups ({_COLUMNS})"  # noqa: S608
+        f" SELECT {{account:UUID}}, {level}, r.kind, {bucket} AS b, {_VERSION.format('b')},"
+        f" r.environment_id, r.value, {cube}, {_SUMS} FROM rollups AS r"
+        f" WHERE r.account_id = {{account:UUID}} AND r.level = {below}"
+        " AND r.bucket >= toDateTime({since:UInt32}) AND r.bucket < toDateTime({until:UInt32})"
+        " AND r.version IN {parts:Array(UInt64)}"
+        f" GROUP BY r.kind, b, r.environment_id, r.value, {cube}"
+    )
+    parameters = _parameters(account_id, versions, length=level)
+    _insert(store or default_store(), sql, {**parameters, "parts": parts})
+
+
+def remove_versions(account_id: UUID, versions: list[int], *, store: Store | None = None) -> None:
+    """Remove rows that no manifest names any more."""
+    chosen = store or default_store()
+    with unavailable(chosen.settings):
+        chosen.client().command(
+            "DELETE FROM rollups WHERE account_id = {account:UUID}"
+            " AND version IN {versions:Array(UInt64)}",
+            parameters={"account": account_id, "versions": versions},
+        )
+
+
+def versions_of(account_id: UUID, *, store: Store | None = None) -> set[int]:
+    """Every version of the account that has rows."""
+    sql = "SELECT DISTINCT version FROM rollups WHERE account_id = {account:UUID}"
+    rows = ask_as_system("rollups: versions", sql, {"account": account_id}, store=store)
+    return {int(row[0]) for row in rows}
+
+
+def _cube() -> str:
+    dimensions = ", ".join(CUBE)
+    return _filled(
+        f"SELECT {{account:UUID}}, {QUARTER}, 'cube' AS kind, {_QUARTER_OF} AS b,"
+        f" {_VERSION.format('b')} AS version, environment_id, '', {dimensions}, {_RAW}"
+        f" {_OF_REQUESTS} GROUP BY b, environment_id, {dimensions} HAVING NOT {_MISSING}"
+    )
+
+
+def _minutes() -> str:
+    return _filled(
+        f"SELECT {{account:UUID}}, {MINUTE}, 'total', toStartOfMinute(timestamp) AS b,"
+        f" {_VERSION.format(f'toStartOfInterval(b, INTERVAL {QUARTER} SECOND)')},"
+        f" environment_id, '', {_PLAIN_CUBE}, {_RAW}"
+        f" {_OF_REQUESTS} GROUP BY b, environment_id"
+    )
+
+
+def _values_of_cube() -> str:
+    names = {**VALUES, "total": "''"}
+    return _filled(
+        f"SELECT {{account:UUID}}, {QUARTER}, pair.1 AS kind, r.bucket, r.version,"  # noqa: S608
+        f" r.environment_id, pair.2 AS text, {_PLAIN_CUBE}, {_SUMS}"
+        f" FROM rollups AS r ARRAY JOIN {_pairs(names)} AS pair"
+        f" WHERE r.account_id = {{account:UUID}} AND r.level = {QUARTER} AND r.kind = 'cube'"
+        " AND r.bucket >= toDateTime({since:UInt32}) AND r.bucket < toDateTime({until:UInt32})"
+        " AND r.version IN {versions:Array(UInt64)}"
+        " GROUP BY kind, r.bucket, r.version, r.environment_id, text"
+        f" HAVING NOT {_MISSING.replace('version', 'r.version')}"
+    )
+
+
+def _values_of_requests(values: Mapping[str, str]) -> str:
+    names = dict(values) if values is PLACES else {**values, "total": "''"}
+    source = _OF_REQUESTS.replace(
+        "FROM requests", f"FROM requests ARRAY JOIN {_pairs(names)} AS pair"
+    )
+    return _filled(
+        f"SELECT {{account:UUID}}, {QUARTER}, pair.1 AS kind, {_QUARTER_OF} AS b,"
+        f" {_VERSION.format('b')} AS version, environment_id, pair.2 AS text, {_PLAIN_CUBE},"
+        f" {_RAW} {source} GROUP BY kind, b, environment_id, text HAVING NOT {_MISSING}"
+    )
+
+
+def _pairs(names: Mapping[str, str]) -> str:
+    return "[" + ", ".join(f"('{kind}', {text})" for kind, text in names.items()) + "]"
+
+
+def _filled(select: str) -> str:
+    return f"INSERT INTO rollups ({_COLUMNS}) {select}"
+
+
+def _bounds(account_id: UUID, starts: list[int], length: int = QUARTER) -> dict[str, Any]:
+    return {
+        "account": account_id,
+        "since": min(starts),
+        "until": max(starts) + length,
+        "starts": starts,
+    }
+
+
+def _parameters(
+    account_id: UUID, versions: Mapping[int, int], length: int = QUARTER
+) -> dict[str, Any]:
+    return {
+        **_bounds(account_id, list(versions), length),
+        "versions": list(versions.values()),
+        "kinds": list(OVERFLOWING),
+        "bits": list(range(len(OVERFLOWING))),
+    }
+
+
+def _insert(store: Store, sql: str, parameters: dict[str, Any]) -> None:
+    with unavailable(store.settings):
+        store.client().command(sql, parameters=parameters)

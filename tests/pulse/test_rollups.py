@@ -1,0 +1,343 @@
+"""Rollups say what the requests say: at every moment, under every filter, over every range."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulse import analytics
+from pulse.analytics.covers import cover_for_ranks, cover_for_series, manifest_for
+from pulse.analytics.steps import steps_for
+from pulse.models import Load
+from pulse.tables.rollups import RollupDay, TouchedSpan
+from pulse.rollups import forget_old_versions, rebuild_touched
+from pulse.rollups.spans import MAX_SPANS, spans_of
+from pulse.store import series as raw_series
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter
+from pulse.store.gate import ask_as_system
+from pulse.store.rolled import kinds, read, write
+from pulse.store.rolled.cover import MAX_SPANS as MAX_RAW
+from pulse.store.rolled.cover import Manifest, cover
+from pulse.store.tops import tops
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.scope import Scope, Tier, unscoped
+from tests.pulse.lines import NOON, event, lines
+from tests.pulse.loaded import load_frames
+from tests.pulse.test_block import frame
+from wire.events import Direction, RequestEvent
+
+database = pytest.mark.django_db(transaction=True)
+
+OWNER = Scope(UUID(int=1), "/1/", Tier.CUSTOMER)
+STRANGER = Scope(UUID(int=2), "/2/", Tier.CUSTOMER)
+PROD, TEST = UUID(int=10), UUID(int=11)
+BEGIN = NOON - timedelta(days=3)
+Clock = Callable[[datetime], None]
+DIMENSIONS = ("host", "process", "vendor", "route", "method", "status", "hostname")
+RANGES = (
+    (BEGIN - timedelta(days=2), NOON + timedelta(days=1)),
+    (BEGIN + timedelta(minutes=7, microseconds=1), NOON - timedelta(minutes=3, seconds=1)),
+    (NOON - timedelta(hours=26), NOON),
+    (NOON - timedelta(hours=12), NOON),
+    (NOON - timedelta(hours=1), NOON),
+    (NOON - timedelta(minutes=44), NOON - timedelta(minutes=31)),
+)
+FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"environments": (PROD,)},
+    {"host": "api.stripe.com"},
+    {"status_class": "5xx"},
+    {"status_class": "none", "environments": (TEST,)},
+    {"status": 404},
+    {"method": "POST", "direction": "ingress"},
+    {"process": "/bin/shop", "status_class": "2xx"},
+    {"route": "/orders/{id}"},
+    {"vendor": "Stripe"},
+    {"host": "nobody.example"},
+    {"path": "/orders/7"},
+    {"query": "ORDERS"},
+)
+
+
+def seeded(number: int) -> random.Random:
+    return random.Random(number)  # noqa: S311  chance, not a secret
+
+
+def some_events(chance: random.Random, count: int, since: datetime) -> Iterator[RequestEvent]:
+    span = (NOON + timedelta(hours=5) - since) // timedelta(microseconds=1)
+    for _ in range(count):
+        yield event(
+            timestamp=since + timedelta(microseconds=chance.randrange(span)),
+            host=chance.choice(("api.stripe.com", "shop.example.com", "users.svc", "")),
+            path=chance.choice(("/orders/7", "/orders/8", "/cart", "/", f"/o/{chance.random()}")),
+            method=chance.choice(("GET", "POST")),
+            status=chance.choice((200, 200, 200, 301, 404, 503, 0)),
+            direction=chance.choice(list(Direction)),
+            duration_us=int(chance.lognormvariate(9, 2)),
+            bytes_sent=chance.randrange(10_000),
+            exe=chance.choice(("/bin/shop", "/bin/edge")),
+            hostname=chance.choice(("node-1", "node-2")),
+            replayed=chance.random() < 0.1,
+        )
+
+
+def load_some(store: Store, chance: random.Random, count: int, since: datetime = BEGIN) -> UUID:
+    def body(of: int) -> bytes:
+        return lines(*some_events(chance, of, since))
+
+    return load_frames(
+        store,
+        [
+            frame(body(count), account_id=OWNER.account_id, environment_id=PROD),
+            frame(body(count // 3), account_id=OWNER.account_id, environment_id=TEST),
+            frame(body(count // 3), account_id=STRANGER.account_id, environment_id=PROD),
+        ],
+    )
+
+
+def compare(store: Store, scope: Scope = OWNER, *, few: bool = True) -> int:
+    """Every number of every question against the slow count; returns units read from rollups.
+
+    ``few``: the questions that read the most kinds alone.
+    """
+    rolled = 0
+    for since, until in RANGES[:2] if few else RANGES:
+        for narrowing in FILTERS[:6:2] if few else FILTERS:
+            chosen = TrafficFilter(since=since, until=until, **narrowing)
+            step = steps_for(since, until).step_us
+            manifest = manifest_for(scope, chosen)
+            source = read.source_of(chosen)
+            expected = raw_series.series(scope, chosen, step, store=store)
+            if not narrowing:
+                page = analytics.traffic_page(scope, chosen, store=store)
+                assert page.totals.requests == (expected[1].requests if expected[1] else 0)
+            if source is not None:
+                found = cover_for_series(chosen, manifest, step, source)
+                rolled += sum(len(part.versions) for part in found.rolled)
+                assert read.series(scope, chosen, step, source, found, store=store) == expected
+            compare_ranks(store, scope, chosen, manifest)
+    return rolled
+
+
+def compare_ranks(store: Store, scope: Scope, chosen: TrafficFilter, manifest: Manifest) -> None:
+    names = DIMENSIONS if read.ranks_from(chosen, DIMENSIONS) is not None else DIMENSIONS[:-1]
+    without = read.ranks_from(chosen, names)
+    if without is not None:
+        expected = tops(scope, chosen, names, 1_000, store=store)
+        found = cover_for_ranks(chosen, manifest, without)
+        ranked = read.ranks(scope, chosen, names, 3, found, store=store)
+        for name in names:
+            assert list(ranked[name].groups) == expected[name][:3]
+            rest = expected[name][3:]
+            assert ranked[name].other_values == len(rest)
+            assert ranked[name].other_requests == sum(group.requests for group in rest)
+
+
+@database
+def test_rollups_say_what_the_requests_say(store: Store, set_clock: Clock) -> None:
+    chance = seeded(5)
+    set_clock(NOON)
+    load_some(store, chance, 600)
+    assert compare(store) == 0
+    assert rebuild_touched(store=store) == 400
+    assert compare(store, few=False) > 1_000
+    assert rebuild_touched(store=store) == 0
+    # Late ones make what they touch dirty, and nothing else.
+    load_some(store, chance, 20)
+    before = compare(store)
+    assert before > 200
+    rebuild_touched(store=store)
+    assert compare(store) > before
+    compare(store, STRANGER)
+    # The day ends: what was open is closed, and what was in the future is past.
+    set_clock(NOON + timedelta(days=1))
+    rebuild_touched(store=store)
+    with unscoped("test"):
+        assert not TouchedSpan.objects.exists()
+        assert not RollupDay.objects.filter(whole=0).exists()
+    compare(store)
+    assert rows(store) > live_rows(store)
+    set_clock(NOON + timedelta(days=400))
+    assert forget_old_versions(store=store) > 0
+    assert rows(store) == live_rows(store)
+    compare(store)
+
+
+def rows(store: Store) -> int:
+    return int(ask_as_system("test", "SELECT count() FROM rollups", {}, store=store)[0][0])
+
+
+def live_rows(store: Store) -> int:
+    with unscoped("test"):
+        days = RollupDay.objects.values_list("quarters", "hours", "whole")
+        live = [v for quarters, hours, whole in days for v in (*quarters, *hours, whole) if v]
+    sql = "SELECT count() FROM rollups WHERE version IN {live:Array(UInt64)}"
+    return int(ask_as_system("test", sql, {"live": live}, store=store)[0][0])
+
+
+@database
+def test_a_load_under_way_is_read_raw_until_it_is_done(store: Store, set_clock: Clock) -> None:
+    chance = seeded(6)
+    set_clock(NOON + timedelta(days=2))
+    with unscoped("test"):
+        load = Load.objects.create(spool_id=new_id(), segments=[], frames=[], rows=1)
+    load_some(store, chance, 100)
+    rebuild_touched(store=store)
+    late = load_some(store, chance, 50)
+    with unscoped("test"):
+        TouchedSpan.objects.filter(load_id=late).update(load_id=load.id)
+    assert rebuild_touched(store=store) == 0
+    compare(store)
+    with unscoped("test"):
+        load.delete()
+    assert rebuild_touched(store=store) > 0
+    compare(store)
+
+
+@database
+def test_a_count_that_is_killed_is_never_believed(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = seeded(7)
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, chance, 60)
+    rebuild_touched(store=store)
+    load_some(store, chance, 60)
+
+    def killed(*_arguments: Any, **_named: Any) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("_settle", "merge_units", "count_quarters"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pulse.rollups.rebuild.{step}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                rebuild_touched(store=store)
+        compare(store)
+    rebuild_touched(store=store)
+    compare(store)
+
+
+@database
+def test_too_many_values_are_counted_one_by_one(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "MAX_VALUES", 2)
+    monkeypatch.setattr(write, "MAX_CELLS", 3)
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(8), 300, NOON)
+    rebuild_touched(store=store)
+    with unscoped("test"):
+        (day,) = RollupDay.objects.filter(account_id=OWNER.account_id)
+    lacking = kinds.flag_of("host") | kinds.flag_of("cube")
+    assert kinds.flags_of(day.whole) & lacking == lacking
+    assert not kinds.flags_of(day.whole) & kinds.flag_of("method")
+    sql = "SELECT count() FROM rollups WHERE kind = 'host' AND level = 900"
+    assert ask_as_system("test", sql, {}, store=store)[0][0] < 30
+    compare(store)
+
+
+@database
+def test_requests_that_are_gone_leave_their_rollups(store: Store, set_clock: Clock) -> None:
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(9), 30, NOON)
+    rebuild_touched(store=store)
+    store.client().command(
+        "ALTER TABLE requests DELETE WHERE status != 200", settings={"mutations_sync": 2}
+    )
+    with unscoped("test"):
+        TouchedSpan.objects.create(
+            account_id=OWNER.account_id, load_id=new_id(), since=NOON,
+            until=NOON + timedelta(hours=6),
+        )  # fmt: skip
+    rebuild_touched(store=store)
+    compare(store)
+
+
+@given(
+    st.lists(st.integers(0, 400), max_size=200),
+)
+def test_spans_cover_their_quarters_and_are_few(places: list[int]) -> None:
+    quarters = [NOON + timedelta(minutes=15 * place) for place in places]
+    spans = spans_of(quarters)
+    assert len(spans) <= MAX_SPANS
+    assert all(any(low <= q < high for low, high in spans) for q in quarters)
+    ends = [moment for span in spans for moment in span]
+    assert ends == sorted(set(ends))
+
+
+@given(st.data())
+def test_a_cover_has_every_moment_once(data: st.DataObject) -> None:
+    quarter, day = kinds.QUARTER, kinds.DAY
+    known = data.draw(st.sets(st.integers(0, 3 * 96 - 1)))
+    hours = {h for h in range(72) if data.draw(st.booleans()) and any(q // 4 == h for q in known)}
+    days = {d for d in range(3) if data.draw(st.booleans())}
+    dirty = data.draw(st.lists(st.integers(0, 3 * 96 - 1), max_size=40))
+    manifest = Manifest(
+        {
+            quarter: {q * quarter: 10_000 + q * 4096 for q in known},
+            kinds.HOUR: {h * kinds.HOUR: 20_000_000 + h * 4096 for h in hours},
+            day: {d * day: 30_000_000 + d * 4096 for d in days},
+        },
+        [(q * quarter, (q + 1) * quarter) for q in dirty],
+    )
+    micro = 1_000_000
+    since = data.draw(st.integers(0, 3 * day * micro - 2))
+    until = data.draw(st.integers(since + 1, 3 * day * micro))
+    levels = data.draw(
+        st.sampled_from([(day, 3_600, 900, 60), (3_600, 900), (900, 60), (60,), (900,), ()])
+    )
+    found = cover(since, until, manifest, levels=levels)
+    assert len(found.raw) <= MAX_RAW
+    spans = list(found.raw)
+    for part in found.rolled:
+        assert part.level in levels
+        spans += [_span(version, part, manifest) for version in part.versions]
+    spans.sort()
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
+    assert all(since <= low < high <= until for low, high in spans)
+    for q in {*known, *dirty}:
+        low, high = max(since, q * quarter * micro), min(until, (q + 1) * quarter * micro)
+        if low < high:
+            inside = sum(min(high, b) - max(low, a) for a, b in spans if a < high and low < b)
+            assert inside == high - low
+        if q in dirty:
+            assert not any(
+                a < high and low < b for a, b in set(spans) - set(found.raw) if low < high
+            )
+
+
+def _span(version: int, part: Any, manifest: Manifest) -> tuple[int, int]:
+    for length, entries in manifest.versions.items():
+        for start, known in entries.items():
+            if known == version:
+                low, high = max(start, part.since), min(start + length, part.until)
+                return low * 1_000_000, high * 1_000_000
+    raise AssertionError(version)
+
+
+def test_a_wanted_kind_that_a_quarter_lacks_is_read_raw() -> None:
+    flag = kinds.flag_of("host")
+    manifest = Manifest({kinds.QUARTER: {0: 4096 | flag, 900: 8192}})
+    found = cover(0, 1_800_000_000, manifest, levels=(900,), without=flag)
+    assert found.raw == ((0, 900_000_000),)
+    assert found.rolled[0].versions == (8192,)
+    other = cover(0, 1_800_000_000, manifest, levels=(900,), without=kinds.flag_of("route"))
+    assert (other.raw, len(other.rolled[0].versions)) == ((), 2)
+
+
+def test_what_rollups_cannot_tell_is_counted_raw() -> None:
+    plain = TrafficFilter(since=BEGIN, until=NOON)
+    assert read.source_of(plain) == read.Source("total")
+    assert read.source_of(replace(plain, path_prefix="/x")) is None
+    assert read.ranks_from(plain, ("host", "path")) is None
+    assert read.ranks_from(replace(plain, host="x"), ("hostname",)) is None
