@@ -15,9 +15,9 @@ import structlog
 
 from pulse.errors import ErasureWaits
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
-from pulse.tables.rollups import RollupDay, TouchedSpan
 from pulse.store.client import Store
 from pulse.store.erasure import delete_rows_of, rows_of
+from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 

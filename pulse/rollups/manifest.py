@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from pulse.tables.rollups import RollupDay, TouchedSpan
 from pulse.store.rolled.cover import Manifest
 from pulse.store.rolled.kinds import DAY, HOUR, QUARTER
+from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.scope import Scope, Tier, scoped
 
 _EPOCH: Final = date(1970, 1, 1)

@@ -19,7 +19,6 @@ import structlog
 from django.db import connection
 
 from pulse.models import Load, LoadState
-from pulse.tables.rollups import RollupDay, TouchedSpan
 from pulse.rollups.manifest import day_of, day_start
 from pulse.store.client import Store
 from pulse.store.rolled.cover import joined
@@ -32,6 +31,7 @@ from pulse.store.rolled.write import (
     remove_versions,
     versions_of,
 )
+from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from pulse.tables.rollups import TouchedSpan
 from pulse.store.rolled.kinds import QUARTER
+from pulse.tables.rollups import TouchedSpan
 
 MAX_SPANS: Final = 64
 """Of one account in one load. Clocks gone wild could touch every quarter since 2000; then the

@@ -19,6 +19,7 @@ from fleet.services import (
     registration_token_create,
 )
 from pulse.models import UsageHour
+from pulse.rollups import touch
 from pulse.store.client import Store
 from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
@@ -79,6 +80,12 @@ def build(owner: Person, reseller: Person, cloud: Person, store: Store, folder: 
         _row(owner, place.id, agent_id, moment - timedelta(seconds=20 * i), path=f"/orders/{i}")
         for i in range(60)
     ]
+    with unscoped("test"):
+        # As the loader does: what nobody noted, no page counts.
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        touch(
+            new_id(), {owner.account.id: [hour - timedelta(minutes=15 * i) for i in range(-4, 5)]}
+        )
     store.client().raw_insert(
         "requests",
         column_names=list(rows[0]),

@@ -18,7 +18,6 @@ from pulse import analytics
 from pulse.analytics.covers import cover_for_ranks, cover_for_series, manifest_for
 from pulse.analytics.steps import steps_for
 from pulse.models import Load
-from pulse.tables.rollups import RollupDay, TouchedSpan
 from pulse.rollups import forget_old_versions, rebuild_touched
 from pulse.rollups.spans import MAX_SPANS, spans_of
 from pulse.store import series as raw_series
@@ -29,6 +28,7 @@ from pulse.store.rolled import kinds, read, write
 from pulse.store.rolled.cover import MAX_SPANS as MAX_RAW
 from pulse.store.rolled.cover import Manifest, cover
 from pulse.store.tops import tops
+from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import Scope, Tier, unscoped
 from tests.pulse.lines import NOON, event, lines
