@@ -64,7 +64,8 @@ def record(
 
     ``scope`` names the account that the action was on; by default the actor's own. What the
     system itself does to no account can only be written in system mode. ``data`` is JSON of
-    at most 8 KiB, without secrets.
+    at most 8 KiB, without secrets. An entry of a guest names the account that it came from
+    (``on_behalf_of``) beside the person.
 
     Raises ``AuditRefused`` outside a transaction, for a secret in ``data`` or for too much of
     it, and whatever the database raises; the caller must not catch either.
@@ -82,8 +83,8 @@ def record(
         object_id=str(object_id),
         outcome=outcome,
         reason=reason,
-        data=data,
-        on_behalf_of=on_behalf_of,
+        data={**(data or {}), **_guest(actor)},
+        on_behalf_of=on_behalf_of or _home(actor),
     )
 
 
@@ -110,7 +111,8 @@ def record_denial(
             object_id=str(object_id),
             outcome=Outcome.DENIED,
             reason=error.message,
-            data={**(data or {}), "code": error.code},
+            data={**(data or {}), "code": error.code, **_guest(actor)},
+            on_behalf_of=_home(actor),
         )
 
 
@@ -178,6 +180,17 @@ def _gate(scope: Scope | None) -> AbstractContextManager[Scope | None]:
 
 def _place(scope: Scope | None) -> tuple[UUID, str]:
     return (scope.account_id, scope.path) if scope else NOWHERE
+
+
+def _home(actor: Actor) -> UUID | None:
+    """For which account a guest looks on: each of its entries names both."""
+    return actor.delegation.home.account_id if actor.delegation else None
+
+
+def _guest(actor: Actor) -> dict[str, str]:
+    if actor.delegation is None:
+        return {}
+    return {"delegation": str(actor.delegation.id), "on_behalf_of": actor.delegation.home_name}
 
 
 def _who(actor: Actor) -> Who:

@@ -145,6 +145,7 @@ def _guest(user_id: UUID, account: Account) -> _Found | None:
         Delegation(
             id=access.id,
             home=home_scope,
+            home_slug=home.slug,
             home_name=home.name,
             reason=access.reason,
             ticket=access.ticket,

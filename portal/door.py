@@ -23,6 +23,7 @@ from identity.errors import WrongPlace
 from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
 from identity.services import must_set_up
 from identity.sessions import Session, Stage, session_of
+from portal import guests
 from portal.client import client_ip
 from portal.here import Here
 from portal.sessions import PORTALS, portal_of
@@ -133,6 +134,7 @@ def _run(
             with scoped(here.scope):
                 if wanted is not None:
                     require(here.actor, wanted)
+                guests.note(request, here)
                 response = view(request, here, **kwargs)
         except StepUpNeeded:
             return _to_confirm(request, here)
@@ -179,16 +181,17 @@ def _actor(request: HttpRequest, account: AccountInfo | None) -> Actor | None:
 
 def _refuse_stranger(request: HttpRequest, account: AccountInfo | None) -> HttpResponseBase:
     user = request.user
+    over = guests.farewell(request, account) if account else None
     record_attempt(
         who=Who("staff", user.id, user.email, client_ip(request), request.request_id),  # type: ignore[union-attr,attr-defined]
         scope=account.scope if account else None,
         action="portal.page.enter",
         outcome=Outcome.DENIED,
-        reason="Not a member of this account.",
+        reason=over.message if over else "Not a member of this account.",
         object_kind="page",
         object_id=request.path,
     )
-    return _finish(error_page(request, NotFound(_STRANGER)))
+    return _finish(error_page(request, over or NotFound(_STRANGER)))
 
 
 def _refuse_network(request: HttpRequest, actor: Actor) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from identity.selectors import AccountInfo, MembershipInfo, memberships_of
 from portal.nav import MENUS, Group, Item
 from portal.sessions import PREFIX_OF, portal_of
-from qcloud.kernel.permissions import Actor, Permission
+from qcloud.kernel.permissions import Actor, Delegation, Permission
 from qcloud.kernel.scope import Scope, Tier
 
 PORTAL_NAMES = {"c": "Customer", "r": "Reseller", "admin": "Cloud administration"}
@@ -51,6 +51,16 @@ class Here:
     def is_read_only(self) -> bool:
         """Suspended or closing; ``account.state`` says which."""
         return self.actor.suspended or self.actor.closing
+
+    @property
+    def guest(self) -> Delegation | None:
+        """Set while somebody of an account above looks on."""
+        return self.actor.delegation
+
+    @property
+    def may_look(self) -> bool:
+        """Whether the reader may ask for delegated access to accounts below."""
+        return self.may_write(Permission.IDENTITY_DELEGATION_START)
 
     def may(self, permission: Permission) -> bool:
         return permission in self.actor.permissions

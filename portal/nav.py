@@ -25,6 +25,12 @@ class Group:
     items: tuple[Item, ...]
 
 
+_PEOPLE: Final = (
+    Item("staff", "Staff", "user", Permission.IDENTITY_STAFF_READ, "f"),
+    Item("roles", "Roles", "key", Permission.IDENTITY_ROLE_READ, "y"),
+    Item("delegated", "Delegated access", "link", Permission.IDENTITY_DELEGATION_READ, "w"),
+)
+
 MENUS: Final[dict[str, tuple[Group, ...]]] = {
     "c": (
         Group(
@@ -66,6 +72,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             "Settings",
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                *_PEOPLE,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
             ),
         ),
@@ -92,6 +99,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             "Settings",
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                *_PEOPLE,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
             ),
         ),
@@ -120,6 +128,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
         Group(
             "Security",
             (
+                *_PEOPLE,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
                 Item("keys", "Keys", "key", Permission.VAULTSVC_KEY_READ, "k"),
             ),

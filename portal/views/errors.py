@@ -18,6 +18,8 @@ _TITLES = {
     503: "Not available now",
 }
 
+_SECRET = ("csrf", "password", "token", "secret", "code", "key", "credential")
+
 
 def error_page(request: HttpRequest, error: QCloudError) -> HttpResponse:
     """The error's sentence, its code and the request's id, inside the account's frame."""
@@ -26,8 +28,22 @@ def error_page(request: HttpRequest, error: QCloudError) -> HttpResponse:
         "message": error.message,
         "code": error.code,
         "status": error.http_status,
+        "draft": _draft(request),
     }
     return render(request, "pages/error.html", context, status=error.http_status)
+
+
+def _draft(request: HttpRequest) -> list[tuple[str, str]]:
+    """What was typed into a form that was refused, for the person to copy; no secrets."""
+    if request.method != "POST":
+        return []
+    return [
+        (name, value)
+        for name, values in request.POST.lists()
+        if not any(word in name.lower() for word in _SECRET)
+        for value in values
+        if value.strip()
+    ][:50]
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -279,6 +279,7 @@ class Delegation:
     id: UUID
     home: Scope
     """The account that the person works for."""
+    home_slug: str
     home_name: str
     reason: str
     ticket: str
