@@ -116,3 +116,12 @@ WEBHOOK_CA_FILE: Final = text(
     default="",
     most=400,
 )
+PORTAL_ADDRESS: Final = text(
+    "notify.portal.address",
+    "Portal's address",
+    about="What links in mails and webhooks begin with: https://portal.example.org. Empty: no"
+    " links, or this machine's own where the platform runs on one.",
+    group=MAIL,
+    default="",
+    most=200,
+)

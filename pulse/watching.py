@@ -9,6 +9,7 @@ import structlog
 from celery import shared_task
 
 from identity.selectors import scope_of
+from pulse.alerts.evaluating import accounts_with_rules, enabled_rules, evaluate
 from pulse.errors import StoreUnavailable
 from pulse.issues.scan import scan
 from pulse.store.endpoints import active_accounts
@@ -43,3 +44,19 @@ def find_issues_of(account_id: str) -> int:
     except NotFound:
         log.info("events of an account that is gone", account=account_id)
     return 0
+
+
+@shared_task
+def evaluate_alerts() -> int:
+    """A task for each account that has rules."""
+    accounts = accounts_with_rules()
+    for account_id in accounts:
+        evaluate_alerts_of.delay(str(account_id))
+    return len(accounts)
+
+
+@shared_task
+def evaluate_alerts_of(account_id: str) -> int:
+    """Bring one account's rules up to now; minutes judged. Twice gives the same as once."""
+    scope = scope_of(UUID(account_id))
+    return sum(evaluate(scope, rule_id, now()) for rule_id in enabled_rules(scope))

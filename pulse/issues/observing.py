@@ -11,6 +11,7 @@ from uuid import UUID
 from pulse.issues.detectors import Finding
 from pulse.store.endpoints import Endpoint
 from pulse.tables.issues import Issue, IssueActivity, IssueHour, IssueKind, IssueState
+from qcloud.kernel.clock import now
 from qcloud.kernel.scope import Scope
 
 MOST_OPEN: Final = 500
@@ -73,7 +74,7 @@ def _reopen(row: Issue, window: Window, what: str, text: str) -> None:
         IssueState.OPEN, window.until, None, None,
     )  # fmt: skip
     row.regressions += what == "regressed"
-    note(row, window.until, PLATFORM, what, text)
+    note(row, now(), PLATFORM, what, text)
 
 
 def _make(scope: Scope, finding: Finding, window: Window) -> Issue:
@@ -91,7 +92,7 @@ def _make(scope: Scope, finding: Finding, window: Window) -> Issue:
         last_seen=window.until,
         opened_at=window.until,
     )
-    note(row, window.until, PLATFORM, "found", finding.cause)
+    note(row, now(), PLATFORM, "found", finding.cause)
     return row
 
 

@@ -115,12 +115,12 @@ def trends(scope: Scope, issue_ids: Collection[UUID]) -> dict[UUID, tuple[int, .
 def opened_between(
     scope: Scope, since: datetime, until: datetime, environment_ids: Collection[UUID] = ()
 ) -> list[tuple[datetime, str]]:
-    """When issues were found or came back in ``(since, until]``: moment and ``found`` or
+    """When issues were found or came back in ``[since, until)``: moment and ``found`` or
     ``regressed``.
     """
     with scoped(scope):
         rows = IssueActivity.objects.filter(
-            at__gt=since, at__lte=until, what__in=("found", "regressed")
+            at__gte=since, at__lt=until, what__in=("found", "regressed")
         )
         if environment_ids:
             rows = rows.filter(environment_id__in=environment_ids)

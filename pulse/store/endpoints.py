@@ -15,7 +15,8 @@ from qcloud.kernel.scope import Scope
 MOST_ENDPOINTS: Final = 2_000
 """The busiest of an account; the others count in the sums of their hosts."""
 MOST_STATUSES: Final = 500
-ROUTE: Final = "path"
+ROUTE: Final = "if(route = '', path, route)"
+"""Rows from before routes were stored have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,133 @@
+"""The value of a rule's measure at each minute, and whether it is good or bad."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from fleet.selectors import agents
+from pulse.alerts.machine import Reading
+from pulse.alerts.rules import MEASURES, Spec
+from pulse.issues.selectors import opened_between
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter
+from pulse.store.ticks import Tick, new_vendors, ticks
+from qcloud.kernel.scope import Scope
+
+MINUTE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    at: datetime
+    value: float | None
+    """In the measure's unit; ``None`` without data."""
+    reading: Reading
+
+
+def readings(
+    scope: Scope,
+    spec: Spec,
+    environment_id: UUID | None,
+    first: datetime,
+    last: datetime,
+    *,
+    store: Store | None = None,
+) -> list[Measured]:
+    """One for each full minute from ``first`` to ``last``, both included.
+
+    Inside the account's scope. Raises ``StoreUnavailable``.
+    """
+    asked = _Asked(scope, spec, (environment_id,) if environment_id else (), first, last, store)
+    source = MEASURES[spec.measure].source
+    values = {"traffic": _traffic, "fleet": _silent}.get(source, _counted)(asked)
+    return [Measured(at, value, _reading(spec, value)) for at, value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    scope: Scope
+    spec: Spec
+    places: tuple[UUID, ...]
+    first: datetime
+    last: datetime
+    store: Store | None
+
+    @property
+    def window(self) -> timedelta:
+        return self.spec.window * MINUTE
+
+    @property
+    def minutes(self) -> Iterator[datetime]:
+        at = self.first
+        while at <= self.last:
+            yield at
+            at += MINUTE
+
+
+Values = Iterator[tuple[datetime, float | None]]
+
+
+def _reading(spec: Spec, value: float | None) -> Reading:
+    if value is None:
+        return Reading.MISSING
+    return Reading.BAD if spec.bad(value) else Reading.GOOD
+
+
+def _traffic(asked: _Asked) -> Values:
+    filters: dict[str, Any] = dict(asked.spec.filters)
+    # A range must not be empty; one minute alone would be.
+    until = max(asked.last, asked.first + MINUTE)
+    chosen = TrafficFilter(asked.first, until, environments=asked.places, **filters)
+    for tick in ticks(asked.scope, chosen, asked.window, store=asked.store):
+        if tick.at <= asked.last:
+            yield tick.at, _value(asked.spec, tick)
+
+
+def _value(spec: Spec, tick: Tick) -> float | None:
+    if spec.measure == "requests":
+        return tick.requests / spec.window
+    if spec.measure == "throughput":
+        return tick.bytes / 1000 / spec.window
+    if tick.requests == 0:
+        return None
+    if spec.measure == "error_rate":
+        return 100 * tick.errors / tick.requests
+    value = (tick.p95_us if spec.measure == "p95" else tick.p99_us) / 1000
+    return None if math.isnan(value) else value
+
+
+def _counted(asked: _Asked) -> Values:
+    """How many things fell into ``[t - window, t)``."""
+    moments = _moments(asked)
+    for at in asked.minutes:
+        begin = bisect_left(moments, at - asked.window)
+        yield at, float(bisect_left(moments, at) - begin)
+
+
+def _moments(asked: _Asked) -> list[datetime]:
+    """When the things that are counted happened, in order."""
+    since = asked.first - asked.window
+    if asked.spec.measure == "vendors":
+        chosen = TrafficFilter(since, asked.last, environments=asked.places)
+        return [at for at, _vendor in new_vendors(asked.scope, chosen, store=asked.store)]
+    only = asked.spec.measure == "issues_regressed"
+    found = opened_between(asked.scope, since, asked.last, asked.places)
+    return [at for at, what in found if not only or what == "regressed"]
+
+
+def _silent(asked: _Asked) -> Values:
+    """Agents whose last sign of life is older than the window. Only the last one is known."""
+    beats = [
+        agent.last_heartbeat_at or agent.registered_at
+        for agent in agents(asked.scope)
+        if not asked.places or agent.environment_id in asked.places
+    ]
+    for at in asked.minutes:
+        silent = sum(beat < at - asked.window for beat in beats)
+        yield at, float(silent) if beats else None
