@@ -37,6 +37,8 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     rotated.add_argument("account", nargs="?", metavar="ACCOUNT", help="this one alone")
     rewrapped = add("rewrap", rewrap, "seal under today's keys what older ones sealed; resumes")
     rewrapped.add_argument("account", nargs="?", metavar="ACCOUNT", help="this one alone")
+    signing = add("rotate-signing", rotate_signing, "sign with a new key from now on")
+    signing.add_argument("purpose", metavar="PURPOSE", help="audit, token …")
     shredded = add("shred", shred, "destroy an account's keys: nothing of it can be read again")
     shredded.add_argument("account", metavar="ACCOUNT", help="its short name")
     shredded.add_argument(
@@ -96,6 +98,13 @@ def rewrap(parsed: argparse.Namespace) -> int:
         return 1
     key_rewrap_start(actor=_actor(), owner=_owner(parsed.account))
     return _carry_on()
+
+
+def rotate_signing(parsed: argparse.Namespace) -> int:
+    from vaultsvc.services import signing_key_rotate
+
+    _say(f"{parsed.purpose}: {signing_key_rotate(actor=_actor(), purpose=parsed.purpose)}")
+    return 0
 
 
 def shred(parsed: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from qcloud.kernel.ids import new_id
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import scoped, unscoped
 from tests.factories.cast import Person
+from vaultsvc import walk
 from vaultsvc.envelope import KEY_ID
 from vaultsvc.models import DataKey, State
 
@@ -66,3 +67,15 @@ def active_key(account_id: UUID) -> DataKey:
 def entries(action: str) -> list[Any]:
     with unscoped("test"):
         return list(Entry.objects.filter(action=action).order_by("id"))
+
+
+def sealed(owner: UUID | None = None) -> int:
+    """Sealed values there are: the tokens of the tests, and what the cast brought along."""
+    with unscoped("test"):
+        return walk.count(owner)
+
+
+def owners() -> int:
+    """Owners with a key."""
+    with unscoped("test"):
+        return int(DataKey.objects.filter(purpose="seal", state=State.ACTIVE).count())

@@ -2,5 +2,12 @@
 
 from vaultsvc.services.runs import key_rewrap_start, key_rotate_start, run_carry_on
 from vaultsvc.services.shredding import account_shred
+from vaultsvc.services.signing import signing_key_rotate
 
-__all__ = ["account_shred", "key_rewrap_start", "key_rotate_start", "run_carry_on"]
+__all__ = [
+    "account_shred",
+    "key_rewrap_start",
+    "key_rotate_start",
+    "run_carry_on",
+    "signing_key_rotate",
+]
