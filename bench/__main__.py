@@ -20,6 +20,7 @@ BENCHMARKS: Final = {
     "vault_unseal": "bench.vault",
     "vault_cold_calls": "bench.vault",
     "vault_rewrap": "bench.vault",
+    "rules_ten": "bench.rules",
 }
 """Figure → module. A module's ``run()`` yields all of its figures in one go."""
 

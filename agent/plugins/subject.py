@@ -22,7 +22,7 @@ Stored = tuple[str, bytes]
 class Subject:
     """Made once an exchange; what costs something is made when it is asked for."""
 
-    __slots__ = ("_objects", "_request", "_response", "event", "exchange", "tags", "who")
+    __slots__ = ("_lower", "_objects", "_request", "_response", "event", "exchange", "tags", "who")
 
     def __init__(self, event: RequestEvent, exchange: Exchange, who: Who, tags: Tags) -> None:
         self.event = event
@@ -31,6 +31,7 @@ class Subject:
         self.tags = tags
         self._request: dict[str, str] | None = None
         self._response: dict[str, str] | None = None
+        self._lower: dict[bytes, bytes] = {}
         self._objects: dict[str, Stored] = {}
 
     @property
@@ -45,6 +46,22 @@ class Subject:
         if self._response is None:
             self._response = _headers(self.exchange.response_head)
         return self._response
+
+    def header(self, head: bytes, name: bytes) -> str | None:
+        """One header of ``head``: ``name`` is lower case, between line end and colon.
+
+        A rule asks for one or two of twenty: looking for them is cheaper than a dictionary.
+        """
+        lower = self._lower.get(head)
+        if lower is None:
+            lower = self._lower[head] = head.lower()
+        at = lower.find(name)
+        if at < 0:
+            return None
+        end = head.find(b"\n", at + 1)
+        if lower.find(name, end) >= 0 or head[end + 1 : end + 2] in _FOLDED:
+            return _headers(head).get(name[1:-1].decode("latin-1"))
+        return head[at + len(name) : end].decode("latin-1").strip()
 
     @property
     def url(self) -> str:
@@ -67,6 +84,9 @@ class Subject:
             data = encode_transaction(transaction_of(self.exchange, self.event, level))
             known = self._objects[level] = (object_digest(data), data)
         return known
+
+
+_FOLDED: Final = frozenset({b" ", b"\t"})
 
 
 def _headers(head: bytes) -> dict[str, str]:
@@ -121,12 +141,24 @@ _MAPS: Final[dict[str, Getter]] = {
 }
 
 
+_HEADS: Final[dict[str, Callable[[Subject], bytes]]] = {
+    "http.req.headers": lambda it: it.exchange.request_head,
+    "http.res.headers": lambda it: it.exchange.response_head,
+}
+
+
+def _header(head_of: Callable[[Subject], bytes], name: bytes) -> Getter:
+    return lambda it: it.header(head, name) if (head := head_of(it)) else None
+
+
 def resolve(path: str) -> Getter | None:
     """How rules get a field, by its canonical name."""
     plain = _PLAIN.get(path)
     if plain is not None:
         return plain
     name, key = split_map(path)
+    if key and name in _HEADS:
+        return _header(_HEADS[name], b"\n" + key.encode("latin-1", "replace") + b":")
     whole = _MAPS.get(name)
     if whole is None or not key:
         return whole

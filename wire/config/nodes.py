@@ -21,6 +21,9 @@ MAX_NODES: Final = 100_000
 
 _MERGE: Final = "<<"
 _STRING_TAG: Final = "tag:yaml.org,2002:str"
+_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")
+) | {"!"}
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
@@ -221,7 +224,7 @@ def _start(event: Any) -> Position:
 
 
 def _plain_tag(event: Any) -> None:
-    if event.tag is not None and not event.tag.startswith("tag:yaml.org,2002:"):
+    if event.tag is not None and event.tag not in _TAGS:
         raise _error(_start(event), f"the tag {event.tag} has no meaning here; remove it")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from wire.rules.ast import And, Array, Call, Compare, Expression, Field, Literal, Not, Operand, Or
 from wire.rules.errors import RuleError
+from wire.rules.fast import field_and_literal, field_in_texts, field_starts
 from wire.rules.operations import (
     FAILED,
     MISSING,
@@ -79,6 +80,8 @@ class _Compiler:
             return _not(self.test(node.inner))
         if isinstance(node, Compare):
             return self._compare(node)
+        if isinstance(node, Call):
+            return self._call(node)
         get = self._operand(node)
         return lambda subject: MISSING if (value := get(subject)) is None else truth(value)
 
@@ -90,10 +93,9 @@ class _Compiler:
             return _not(self._compare(Compare("==", node.left, node.right, node.offset)))
         for side in (node.left, node.right):
             _ready(side)
-        if isinstance(node.right, Literal) and isinstance(node.left, Field):
-            fast = _fast(node.operator, left, node.right.value)
-            if fast is not None:
-                return fast
+        fast = _fast(node, left)
+        if fast is not None:
+            return fast
         return _binary(_BINARY[node.operator], left, self._operand(node.right))
 
     def _operand(self, node: Operand) -> Getter:
@@ -112,8 +114,10 @@ class _Compiler:
         if node.name == "starts_with":
             if len(node.arguments) != 2:
                 raise RuleError("starts_with takes a value and a prefix", node.offset)
-            value, prefix = (self._operand(argument) for argument in node.arguments)
-            return _binary(starts_with, value, prefix)
+            value, prefix = node.arguments
+            if isinstance(prefix, Literal) and isinstance(prefix.value, str):
+                return field_starts(self._operand(value), prefix.value, starts_with)
+            return _binary(starts_with, self._operand(value), self._operand(prefix))
         if node.arguments or node.name not in self._macros:
             raise RuleError(f"there is no function or macro {node.name}()", node.offset)
         return self._macro(node)
@@ -135,6 +139,16 @@ class _Compiler:
         return self._done[node.name]
 
 
+def _fast(node: Compare, left: Getter) -> Test | None:
+    if not isinstance(node.left, Field):
+        return None
+    if isinstance(node.right, Literal):
+        return field_and_literal(node.operator, left, node.right.value)
+    if node.operator == "in" and isinstance(node.right, Array):
+        return field_in_texts(left, tuple(item.value for item in node.right.items))
+    return None
+
+
 def _nothing(subject: Any) -> None:
     del subject
 
@@ -151,34 +165,6 @@ def _pattern(node: Operand) -> Pattern:
     found = node.value if isinstance(node.value, Pattern) else Pattern(str(node.value))
     searcher(found, node.offset)
     return found
-
-
-def _fast(operator: str, get: Getter, literal: Any) -> Test | None:
-    """The usual comparisons, without the general way's questions."""
-    if operator == "==" and type(literal) in {str, int}:
-        kind = type(literal)
-
-        def same(subject: Any) -> Outcome:
-            value = get(subject)
-            if type(value) is kind:
-                return bool(value == literal)
-            return MISSING if value is None else _known(equals(value, literal), value)
-
-        return same
-    if operator == "contains" and type(literal) is str:
-
-        def holds(subject: Any) -> Outcome:
-            value = get(subject)
-            if type(value) is str:
-                return literal in value
-            return MISSING if value is None else _known(contains(value, literal), value)
-
-        return holds
-    return None
-
-
-def _known(outcome: Outcome, value: Any) -> Outcome:
-    return value if isinstance(value, Unknown) else outcome
 
 
 def _binary(operation: Callable[[Any, Any], Outcome], left: Getter, right: Getter) -> Test:

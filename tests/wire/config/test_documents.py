@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.config import ConfigError, load_config
+from wire.config import ConfigError, load_config, read_document
 
 SHAPES = [
     {"tap": "x"},
     {"tap": {"http": "x"}},
     {"tap": {"http": ["x"]}},
     {"tap": {"http": {"stack": []}}, "stacks": {}},
+    {"tap": {"http": {"stack": "a"}}, "stacks": {}},
     {"tap": {"http": {"stack": "a"}}, "stacks": "a"},
     {"tap": {"http": {"stack": "a"}}, "stacks": {"a": [1]}},
     {"tap": {"http": {"stack": "a"}}, "stacks": {"a": {"plugins": "abc"}}},
@@ -33,6 +34,19 @@ SHAPES = [
 def test_a_wrong_shape_is_said_in_words(shape: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         load_config({"version": 2, **shape})
+
+
+def test_a_newer_platform_is_understood_as_far_as_it_can_be() -> None:
+    document = {
+        "version": 2,
+        "stacks": {"s": {"plugins": [{"type": "of_tomorrow"}, {"type": "report_usage"}]}},
+        "tap": {"http": {"stack": "s"}, "redis": {"stack": "s"}, "of_tomorrow": 1},
+    }
+    config, warnings = read_document(document)
+    assert [plugin.type for plugin in config.stacks["s"].plugins] == ["report_usage"]
+    assert {one.path for one in warnings} == {
+        "stacks.s.plugins[0].type", "tap.redis", "tap.of_tomorrow",
+    }  # fmt: skip
 
 
 _WORDS = st.sampled_from(
