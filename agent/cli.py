@@ -16,7 +16,7 @@ import structlog
 
 from agent.capture.source import Source
 from agent.logs import configure_logs
-from agent.options import parser, read_secret
+from agent.options import TLS_PROBES, parser, read_secret
 
 USAGE: Final = 2
 NO_CAPTURE: Final = 3
@@ -94,9 +94,13 @@ def _kernel(options: argparse.Namespace, call_limit: int) -> Source:
     from agent.link.scope import Scope, namespace_inode
 
     files = tuple(options.exclude_pid_file)
+    unknown = options.tls_probes - TLS_PROBES
+    if unknown:
+        _log.warning("there are no such TLS probes here", names=sorted(unknown))
     settings = CaptureSettings(
         netns=namespace_inode(options.netns),
         call_limit=call_limit,
+        tls_probes=options.tls_probes & TLS_PROBES,
         excluded_pids=Scope(excluded=options.exclude_pids, files=files).excluded,
     )
     try:

@@ -15,6 +15,8 @@ from agent.logs import ENCODINGS, LEVELS
 from agent.spool.spool import SPOOL_LIMIT
 
 DATA_DIR: Final = "/var/lib/qcloud-agent"
+TLS_PROBES: Final = frozenset({"openssl"})
+"""Families that this agent can look into."""
 _SIZE: Final = re.compile(r"(\d+)\s*(b|kb|kib|mb|mib|gb|gib)?\Z", re.IGNORECASE)
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -131,11 +133,22 @@ def _capture(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
         "--netns", default=environment.get("NETNS", "all"), metavar="PATH|INODE|all",
         help="watch one network namespace only")  # fmt: skip
     command.add_argument(
+        "--tls-probes", type=_probes, default=environment.get("TLS_PROBES") or "all",
+        metavar="NAME[,NAME]|all|none", help="TLS libraries to look into: openssl")  # fmt: skip
+    command.add_argument(
         "--exclude-pids", type=_pids, default=frozenset(), metavar="PID[,PID]",
         help="leave these processes and what they start alone")  # fmt: skip
     command.add_argument(
         "--exclude-pid-file", type=Path, action="append", default=[], metavar="FILE",
         help="process ids to leave alone, read again each second; may be repeated")  # fmt: skip
+
+
+def _probes(value: str) -> frozenset[str]:
+    """``all``, ``none`` or names; those of probes that are not here are kept, and told of."""
+    words = frozenset(value.replace(",", " ").lower().split())
+    if words == {"all"}:
+        return TLS_PROBES
+    return words - {"none"}
 
 
 def _buffer(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ import random
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -107,7 +107,7 @@ def _subject(dice: random.Random) -> Subject:
     return Subject(event, exchange, NOBODY, {})
 
 
-def _agree(rules: list[Callable[[Subject], object]]) -> None:
+def _agree(rules: Sequence[Callable[[Subject], object]]) -> None:
     for subject in subjects():
         passed = [rule(subject) is True for rule in rules]
         if passed != [bool(plain(subject)) for plain in LAMBDAS]:

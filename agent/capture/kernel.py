@@ -84,7 +84,11 @@ class KernelSource:
                 family="socket", active=False, reason="switched off by plain_http"
             )
         # The same program without its plain half still names the sockets of TLS calls.
-        if plain or programs.attempt("descriptor", lambda: self._watch_sockets(plain_http=False)):
+        if "openssl" not in settings.tls_probes:
+            programs.states["openssl"] = ProbeState(
+                family="openssl", active=False, reason="switched off by --tls-probes"
+            )
+        elif plain or programs.attempt("descriptor", lambda: self._watch_sockets(plain_http=False)):
             programs.attempt("openssl", lambda: self._probe_tls(settings))
         else:
             programs.states["openssl"] = ProbeState(

@@ -21,6 +21,8 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     With bodies off 4096 is plenty: heads are shorter. At most 262,144.
     """
+    tls_probes: frozenset[str] = frozenset({"openssl"})
+    """Families of TLS libraries to look into."""
     plain_http: bool = True
     """Also HTTP without TLS on TCP sockets."""
     ring_bytes: int = 16 << 20

@@ -15,7 +15,6 @@ from agent.metrics import Registry
 from agent.plugins.base import Check, Tools
 from agent.plugins.subject import Subject
 from agent.stores.base import Event, EventStore, StoreContext
-from agent.stores.console import Console, console
 from agent.stores.registry import NO_STORES, OpenStores, open_stores
 from agent.who import WhoIs
 from wire.config import Config
@@ -53,7 +52,6 @@ class Surroundings(NamedTuple):
     pulse: EventStoreConfig | None = None
     """What the uplink was opened for; ``None``: the platform manages this agent, and is told
     of everything whatever the configuration says."""
-    out: Console = console
 
     @property
     def counters(self) -> Counters:
@@ -84,7 +82,7 @@ class Policy:
         self.counters = around.counters
         self.stores = open_stores(config, around.stores, former)
         macros = {macro.name: macro.expr for macro in config.rulekit.macros}
-        tools = Tools(config, self.stores, self.counters, around.metrics, around.out, macros)
+        tools = Tools(config, self.stores, self.counters, around.metrics, around.stores.out, macros)
         self._around = around
         self._pulse = _of_shape(self.stores.events, "pulse") + around.uplink_for(config)
         self._qtap = _of_shape(self.stores.events, "qtap")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from agent.counters import Counters
+from agent.stores.console import Console, console
 from wire.events import RequestEvent
 from wire.qtap import ArtifactRecord, ConnectionEvent, Issue, RequestRecord
 
@@ -102,3 +103,5 @@ class StoreContext(NamedTuple):
     counters: Counters
     environment: Mapping[str, str]
     """Variables that credentials of type ``env`` name."""
+    out: Console = console
+    """Standard output, for whatever prints."""

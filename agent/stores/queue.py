@@ -32,13 +32,13 @@ class ObjectQueue:
         self._held = 0
         self._closing = False
         self._complained = -_QUIET_SECONDS
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._run, name=f"objects-{store.id}-{index}", daemon=True)
             for index in range(store.threads)
         ]
 
     def start(self) -> None:
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
 
     def offer(self, digest: str, data: bytes, meta: ObjectMeta = PLAIN) -> bool:
@@ -61,7 +61,7 @@ class ObjectQueue:
             self._closing = True
             self._work.notify_all()
         deadline = time.monotonic() + timeout
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
         with self._work:
             left = len(self._queue)

@@ -28,12 +28,11 @@ def _directory(config: ObjectStoreConfig, context: StoreContext) -> ObjectStore:
 
 
 def _stdout_objects(config: ObjectStoreConfig, context: StoreContext) -> ObjectStore:
-    del context
-    return StdoutObjects(config.name, config.access_url)
+    return StdoutObjects(config.name, config.access_url, context.out)
 
 
 def _stdout_events(config: EventStoreConfig, context: StoreContext) -> EventStore:
-    return StdoutEvents(config.name, context.counters)
+    return StdoutEvents(config.name, context.counters, context.out)
 
 
 OBJECT_STORES: Final[dict[str, OpenObjects]] = {

@@ -21,7 +21,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 )
 
 
-def values(hint: Any, about: Key) -> st.SearchStrategy[Any]:
+def values(hint: Any, about: Key) -> st.SearchStrategy[Any]:  # noqa: PLR0911  one a kind of type
     """Any value of a key's type: that a rule is nonsense does not matter here."""
     origin = get_origin(hint)
     if hint is Plugin:

@@ -4,6 +4,7 @@ It walks the tree, knows no fast ways, and looks regular expressions up with Pyt
 engine. ``None`` is missing, ``"failed"`` cannot be evaluated.
 """
 
+# ruff: noqa: PLR0911  a table of cases is what makes it plain
 from __future__ import annotations
 
 import ipaddress
@@ -28,8 +29,10 @@ def evaluate(node: Any, fields: dict[str, Any]) -> Answer:
     if isinstance(node, ast.Compare):
         return compare(node, fields)
     value = operand(node, fields)
-    if value is None or value == FAILED:
-        return value
+    if value is None:
+        return None
+    if value == FAILED:
+        return FAILED
     return True if _is_address(value) or isinstance(value, Network | Pattern) else bool(value)
 
 

@@ -66,7 +66,8 @@ PASS = [
 FAIL = [
     "res.status == 500", 'req.host == "other"', "src.process.user.id", "tls == false",
     'req.path contains "zzz"', "src.ip in 192.168.0.0/16", "nothing == 1 and tls == false",
-    "tls == false and nothing == 1", "not api()", 'src.ip == "10.1.2.4"', 'starts_with(req.path, "x")',
+    "tls == false and nothing == 1", "not api()",
+    'src.ip == "10.1.2.4"', 'starts_with(req.path, "x")',
     "req.host == 10.0.0.1", "[1, 2] == [1, 3]", "false", '""',
 ]  # fmt: skip
 UNKNOWN = [
@@ -104,13 +105,15 @@ def test_what_cannot_be_evaluated_does_not_pass(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "words"),
     [
-        ("", 0, "empty"), ("   ", 0, "empty"), ("a ==", 4, "missing"), ("a == = 1", 5, "no meaning"),
+        ("", 0, "empty"),
+        ("   ", 0, "empty"), ("a ==", 4, "missing"), ("a == = 1", 5, "no meaning"),
         ("(a == 1", 0, "not closed"), ("a == 1)", 6, "left over"), ("a b", 2, "left over"),
         ('a == "x', 5, "not closed"), ("a == /x", 5, "no closing /"), ("a matches b", 10, "/…/"),
         ("a matches 5", 10, "/…/"), ("a in 5", 5, "list"), ("a > true", 4, "numbers"),
         ("a > [1]", 4, "numbers"), ("a == [1 2]", 8, "comma"), ("a == [b]", 6, "values only"),
         ("a == 1.2.3.999", 5, "no address"), ("a == 10.0.0.0/99", 5, "no address"),
-        ("a == 12zz", 5, "neither"), ("f()", 0, "no function or macro"), ("api(1)", 0, "no function"),
+        ("a == 12zz", 5, "neither"), ("f()", 0, "no function or macro"),
+        ("api(1)", 0, "no function"),
         ("starts_with(a)", 0, "a value and a prefix"), ("a matches /(?<=x)y/", 10, "regular"),
         ("a and and b", 6, "missing"), ("not", 3, "missing"), ("a == 1 §", 7, "no meaning"),
         ("not " * 100 + "a", 256, "deep"), ("(" * 100, 64, "deep"),
