@@ -113,7 +113,7 @@ def test_it_runs_alone(tmp_path: Path, config: Path) -> None:
     assert final["exchanges"] == final["objects_stored"] == requests
 
 
-def test_air_gapped(tmp_path: Path, config: Path, demo: Path) -> None:
+def test_air_gapped(config: Path, demo: Path) -> None:
     """In a network namespace without any interface, and with nothing asked of it."""
     require_real("unshare", os.geteuid() == 0, "a network namespace needs root")
     words = ["unshare", "--net", *command("--config", str(config), "--replay", str(demo),
@@ -128,7 +128,7 @@ def test_air_gapped(tmp_path: Path, config: Path, demo: Path) -> None:
 def test_no_stores_at_all_is_said_and_no_error(tmp_path: Path, demo: Path) -> None:
     config = tmp_path / "bare.yaml"
     config.write_text("version: 2\n")
-    done = run(QPOINT_CONFIG=str(config), *["--replay", str(demo), "--speed", "max"])
+    done = run("--replay", str(demo), "--speed", "max", QPOINT_CONFIG=str(config))
     assert (done.returncode, done.stdout) == (0, "")
     said = {json.loads(line)["event"] for line in done.stderr.splitlines()}
     assert {"no object store is configured: payloads are dropped",
@@ -170,8 +170,10 @@ def test_validate(tmp_path: Path, config: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "<stdin>:3:3: warning: tap.directon: unknown key; did you mean direction?",
-        "<stdin>:4:14: error: tap.direction: 'up' is none of all, ingress, egress, "
-        "egress-internal, egress-external",
+        (
+            "<stdin>:4:14: error: tap.direction: 'up' is none of all, ingress, egress, "
+            "egress-internal, egress-external"
+        ),
         "<stdin>: cannot be used",
     ]
     assert run("validate", str(tmp_path / "gone")).returncode == 2
