@@ -22,6 +22,7 @@ SECOND_FACTOR: Final = "second_factor"
 STEP_UP: Final = "step_up"
 SIGN_OUT: Final = "sign_out"
 SESSION_END: Final = "session_end"
+HAND_OVER: Final = "hand_over"
 PORTAL_REFUSED: Final = "portal_refused"
 ENROLMENT: Final = "mfa_set_up"
 RESET: Final = "password_reset"
@@ -33,6 +34,7 @@ EVENTS: Final = {
     STEP_UP: "Confirmation",
     SIGN_OUT: "Sign-out",
     SESSION_END: "Session end",
+    HAND_OVER: "From another portal",
     PORTAL_REFUSED: "Portal refused",
     ENROLMENT: "MFA set-up",
     RESET: "Password reset",

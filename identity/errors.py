@@ -130,3 +130,28 @@ class InvitationClosed(QCloudError):
             f" Ask {inviter} to send it again.",
         }
         super().__init__("identity.invitation_closed", 410, words[state], state=state)
+
+
+class ResetLinkSpent(QCloudError):
+    """``identity.reset_link_spent``, 410: used, too old, or never given out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity.reset_link_spent",
+            410,
+            "This link does not work (any more): it works once and for an hour. Ask for a new one.",
+        )
+
+
+class LocalSignInOff(QCloudError):
+    """``identity.local_sign_in_off``, 403: the same for everybody, before any password."""
+
+    def __init__(self, portal_has_one: bool) -> None:  # noqa: FBT001  one fact
+        super().__init__(
+            "identity.local_sign_in_off",
+            403,
+            "Signing in with a password is switched off. An operator of the platform can open the"
+            " break-glass door (QCLOUD_BREAK_GLASS=1)."
+            if portal_has_one
+            else "Signing in with a password is not possible in this portal.",
+        )

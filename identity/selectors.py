@@ -16,10 +16,11 @@ from identity.models import (
     Invitation,
     Membership,
     Role,
+    SavedView,
 )
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.permissions import ROLES, TIER_PERMISSIONS, Permission, RoleName
+from qcloud.kernel.permissions import ROLES, TIER_PERMISSIONS, Actor, Permission, RoleName
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
 from qcloud.kernel.settings.kinds import Network, Networks
 
@@ -245,6 +246,35 @@ def memberships_of(user_id: UUID) -> list[MembershipInfo]:
     tiers = list(Tier)
     rows.sort(key=lambda row: (tiers.index(Tier(row.tier)), row.name.casefold()))
     return [MembershipInfo(account_info(row), roles[row.id]) for row in rows]
+
+
+SAVED_PAGES: Final = {
+    "access": Permission.AUDIT_ACCESS_READ,
+    "audit": Permission.AUDIT_LOG_READ,
+}
+"""Lists whose filters can be kept under a name, and the right to see them."""
+
+
+@dataclass(frozen=True)
+class ViewInfo:
+    id: UUID
+    name: str
+    query: str
+
+
+def saved_views(actor: Actor, page: str) -> list[ViewInfo]:
+    """The person's own in the account it acts for, by name."""
+    if actor.scope is None:
+        return []
+    with scoped(actor.scope):
+        rows = SavedView.objects.filter(user_id=actor.id, page=page).order_by("name")
+        return [ViewInfo(row.id, row.name, row.query) for row in rows]
+
+
+def account_name(scope: Scope) -> str:
+    """In system mode: for a mail to somebody who may have left it."""
+    with unscoped("the scope that a task or a token acts in"):
+        return account(scope.account_id).name
 
 
 def tiers_open_to(user_id: UUID, email: str) -> list[Tier]:

@@ -271,7 +271,11 @@ def session_of(request: HttpRequest) -> Session | None:
     """The row of a session that is someone's, whatever its stage; from before the person's
     last change of password it is thrown away.
     """
-    store: Any = request.session
+    return whose(request.session)
+
+
+def whose(store: Any) -> Session | None:
+    """As ``session_of``, for a store."""
     row: Session | None = store.row
     if row is None or row.user is None or not row.user.is_active:
         return None

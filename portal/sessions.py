@@ -9,10 +9,18 @@ from django.http import HttpRequest, HttpResponse
 
 from identity.access import Visitor
 from identity.limits import PORTALS
-from identity.sessions import SessionMiddleware, SessionStore
+from identity.sessions import Session, SessionMiddleware, SessionStore, Stage, whose
 from portal.client import client_ip
 
-__all__ = ["PORTALS", "PREFIX_OF", "PortalSessionMiddleware", "cookie_name", "portal_of"]
+__all__ = [
+    "PORTALS",
+    "PREFIX_OF",
+    "PortalSessionMiddleware",
+    "cookie_name",
+    "elsewhere",
+    "portal_of",
+    "visitor_of",
+]
 
 PREFIX_OF: Final = {tier: prefix for prefix, tier in PORTALS.items()}
 
@@ -35,6 +43,17 @@ def visitor_of(request: HttpRequest, portal: str | None = None) -> Visitor:
         request_id=getattr(request, "request_id", ""),
         portal=request.portal if portal is None else portal,  # type: ignore[attr-defined]
     )
+
+
+def elsewhere(request: HttpRequest) -> Session | None:
+    """A session of another portal that this browser has, wholly open."""
+    here = portal_of(request.path)
+    for portal in PORTALS:
+        key = request.COOKIES.get(cookie_name(portal))
+        row = whose(SessionStore(key, portal)) if key and portal != here else None
+        if row is not None and row.stage == Stage.FULL:
+            return row
+    return None
 
 
 class PortalSessionMiddleware(SessionMiddleware):

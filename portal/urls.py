@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from portal.views import (
+    access,
     account,
     accounts,
     agents,
@@ -19,8 +20,11 @@ from portal.views import (
     gallery,
     invitations,
     keys,
+    mfa,
+    my,
     overview,
     own_account,
+    passwords,
     platform,
     platform_settings,
     requests,
@@ -66,6 +70,15 @@ def _shared() -> Patterns:
         path("settings/account", own_account.index, name="own-account"),
         path("settings/account/profile", own_account.profile, name="own-profile"),
         path("settings/account/networks", own_account.networks, name="own-networks"),
+        path("access", access.index, name="access"),
+        path("access/<uuid:user_id>/unlock", access.unlock, name="name-unlock"),
+        path("views", access.view_keep, name="view-keep"),
+        path("views/<uuid:view_id>/delete", access.view_drop, name="view-drop"),
+        path("my/sign-in", my.index, name="my-sign-in"),
+        path("my/sign-in/end", my.sessions_end, name="my-sessions-end"),
+        path("my/sign-in/<uuid:session_id>/end", my.session_end, name="my-session-end"),
+        path("my/sign-in/password", my.password, name="my-password"),
+        path("my/sign-in/factor/remove", my.factor_remove, name="my-factor-remove"),
     ]
 
 
@@ -127,6 +140,9 @@ _customer: Patterns = [
 _ways: Patterns = [
     path("sign-in", session.sign_in_page, name="sign-in"),
     path("sign-in/code", factors.code, name="code"),
+    path("continue", passwords.go_on, name="continue"),
+    path("password", passwords.forgotten, name="password-forgotten"),
+    path("password/<str:token>", passwords.chosen, name="password-new"),
     path("set-up", factors.set_up, name="set-up"),
     path("confirm", factors.confirm, name="confirm"),
     path("sign-out", session.sign_out_page, name="sign-out"),
@@ -140,6 +156,13 @@ admin: Patterns = [
     path("health", platform.health, name="health"),
     path("keys", keys.index, name="keys"),
     path("keys/rotate", keys.rotate, name="keys-rotate"),
+    path("mfa", mfa.index, name="mfa"),
+    path("mfa/preview", mfa.preview, name="mfa-preview"),
+    path("mfa/rules", mfa.rule_set, name="mfa-rule-set"),
+    path("mfa/rules/<uuid:rule_id>/remove", mfa.rule_remove, name="mfa-rule-remove"),
+    path("mfa/groups", mfa.group_set, name="mfa-group-set"),
+    path("mfa/exemptions", mfa.exempt, name="mfa-exempt"),
+    path("mfa/exemptions/<uuid:exemption_id>/end", mfa.exemption_end, name="mfa-exemption-end"),
     *_seller("accounts"),
     path("settings/platform", platform_settings.index, name="settings"),
     path("settings/platform/<slug:key>", platform_settings.group, name="settings-group"),

@@ -170,6 +170,9 @@ CELERY_BEAT_SCHEDULE = {
     "deliveries": {"task": "notify.tasks.sweep", "schedule": 15.0},
     "deliveries-forget": {"task": "notify.tasks.forget", "schedule": crontab(minute=40)},
     "usage": {"task": "pulse.tasks.recompute_recent_usage", "schedule": 60.0},
+    "sign-in-notices": {"task": "identity.tasks.send_notices", "schedule": 10.0},
+    "sign-in-sessions": {"task": "identity.tasks.end_sessions", "schedule": 60.0},
+    "sign-in-forget": {"task": "identity.tasks.forget", "schedule": crontab(hour=2, minute=20)},
     "key-runs": {"task": "vaultsvc.tasks.carry_on", "schedule": 300.0},
     "rollups": {"task": "pulse.tasks.count_rollups", "schedule": 30.0},
     "rollups-tidy": {"task": "pulse.tasks.tidy_rollups", "schedule": 3_600.0},
@@ -215,6 +218,14 @@ _COOKIE_PREFIX = "__Host-" if PRODUCTION else ""
 SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}qcloud-session"
 CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}qcloud-csrf"
 LOGIN_URL = "/sign-in"
+# In production people sign in through the identity provider; with a password only the provider's
+# own staff can, and only while an operator holds this door open.
+BREAK_GLASS = env.flag("QCLOUD_BREAK_GLASS", default=False)
+LOCAL_SIGN_IN = (("admin",) if BREAK_GLASS else ()) if PRODUCTION else ("c", "r", "admin")
+# Tells where addresses are, for the access log: MaxMind's format, from the operator.
+LOCATION_DATABASE = (
+    env.path("QCLOUD_LOCATION_DATABASE") if env.given("QCLOUD_LOCATION_DATABASE") else None
+)
 
 AUTHENTICATION_BACKENDS = ["identity.backends.EmailBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]

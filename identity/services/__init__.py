@@ -41,12 +41,36 @@ from identity.services.mfa import (
     mfa_rule_remove,
     mfa_rule_set,
 )
+from identity.services.passwords import (
+    password_change,
+    password_reset,
+    password_reset_ask,
+    password_reset_user,
+)
 from identity.services.profiles import account_profile_set, allow_list_set
 from identity.services.quotas import quotas_set, room_for
 from identity.services.roles import role_create, role_delete, role_update
+from identity.services.sessions import (
+    locked_names,
+    my_session_end,
+    my_sessions,
+    my_sessions_end,
+    name_unlock,
+)
 from identity.services.settings import setting_reset, settings_set
-from identity.services.signin import SIGN_IN, SIGN_OUT, Entered, must_set_up, sign_in, sign_out
+from identity.services.signin import (
+    SIGN_IN,
+    SIGN_OUT,
+    Entered,
+    break_glass_now,
+    door_link,
+    hand_over,
+    must_set_up,
+    sign_in,
+    sign_out,
+)
 from identity.services.staff import staff_create, staff_remove, staff_role_set
+from identity.services.views import view_delete, view_save
 
 __all__ = [
     "SIGN_IN",
@@ -60,18 +84,22 @@ __all__ = [
     "account_resume",
     "account_suspend",
     "allow_list_set",
+    "break_glass_now",
     "delegation_end",
     "delegation_grant_create",
     "delegation_grant_revoke",
     "delegation_start",
+    "door_link",
     "factors_of",
     "factors_remove",
+    "hand_over",
     "invitation_accept",
     "invitation_accept_new",
     "invitation_by_token",
     "invitation_create",
     "invitation_resend",
     "invitation_revoke",
+    "locked_names",
     "mfa_exempt",
     "mfa_exemption_end",
     "mfa_group_set",
@@ -80,6 +108,14 @@ __all__ = [
     "mfa_rule_remove",
     "mfa_rule_set",
     "must_set_up",
+    "my_session_end",
+    "my_sessions",
+    "my_sessions_end",
+    "name_unlock",
+    "password_change",
+    "password_reset",
+    "password_reset_ask",
+    "password_reset_user",
     "platform_create",
     "quotas_set",
     "role_create",
@@ -99,4 +135,6 @@ __all__ = [
     "staff_remove",
     "staff_role_set",
     "step_up",
+    "view_delete",
+    "view_save",
 ]

@@ -9,29 +9,37 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import structlog
+from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from redis.exceptions import RedisError
 
-from audit.services import Outcome
-from identity import access, guards
+from audit.services import Outcome, record
+from identity import access, anomalies, guards, notices
 from identity.access import Note, Visitor, access_record, clean
+from identity.agents import describe
 from identity.errors import (
+    LocalSignInOff,
     NoPortal,
     SignInRefused,
     SignInThrottled,
     SignInUnavailable,
 )
 from identity.limits import PORTALS
+from identity.locations import locate
 from identity.mfa import asks_anybody, demand_of
 from identity.models import Session, Stage, User
 from identity.otp import engine
-from identity.selectors import tiers_open_to
+from identity.selectors import account_name, tiers_open_to
 from identity.services import devices
 from identity.sessions import Nobody, SessionStore, session_of
 from qcloud.kernel.clock import now
+from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import unscoped
+
+log: Final = structlog.get_logger(__name__)
 
 SIGN_IN: Final = "identity.session.sign_in"
 SIGN_OUT: Final = "identity.session.sign_out"
@@ -90,12 +98,13 @@ def sign_in(
     name = clean(email.strip().lower(), 254)
     visitor = Visitor.of(request, ip=ip, request_id=request_id, portal=portal)
     attempt = _Attempt(_person(name), name, visitor)
+    _refuse_closed_door(attempt)
     guarded = _guarded_name(attempt, device)
     _refuse_too_many(request, attempt, guarded)
     user = attempt.user
     right = check_password(password, user.password if user else _nobodys_hash())
     if user is None or not right or not user.is_active:
-        _fail(attempt, guarded, right=right)
+        _fail(request, attempt, guarded, right=right)
         raise SignInRefused
     # The password was right: a counter that went away since must not turn the person away.
     with suppress(RedisError):
@@ -153,23 +162,124 @@ def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) 
     user = row.user
     if user is None:
         raise SignInRefused
-    store.change(proved_at=now())
+    store.change(proved_at=now(), break_glass=is_break_glass())
     rotate_token(request)
     request.user = user
     guards.succeeded(user.email)
+    location = locate(visitor.ip)
+    flags = anomalies.of_sign_in(user, location)
     token, is_new = devices.remember(user, device)
-    del is_new
     with unscoped("sign-in: the person is known, its account not yet chosen"):
         User.objects.filter(id=user.id).update(last_login=now())
+        known = Note(row.factor, row.public_id, flags, location.columns)
+        access_record(
+            event=access.SIGN_IN,
+            outcome=Outcome.ALLOWED,
+            visitor=visitor,
+            user=user,
+            reason="break-glass" if is_break_glass() else "",
+            note=known,
+            journal=SIGN_IN,
+        )
+        anomalies.tell(flags, user_name=user.email, visitor=visitor)
+        link = door_link(request, row.portal)
+        if is_new:
+            _tell_of_device(user, visitor, link)
+        if is_break_glass():
+            _be_loud(user, visitor, link)
+    return Entered(user, row.portal, Stage.FULL, token)
+
+
+def hand_over(request: HttpRequest, *, source: Session, visitor: Visitor, device: str) -> Entered:
+    """Begin a session of the visitor's portal for somebody who is in another one.
+
+    The new session is as old as ``source`` and was proved when that was: going from portal to
+    portal prolongs nothing. What the portal asks of its people is asked anew: a second factor
+    where the source has none and the policy wants one. Raises ``NoPortal``, ``LocalSignInOff``.
+    """
+    user = source.user
+    if user is None or source.stage != Stage.FULL:
+        raise SignInRefused
+    attempt = _Attempt(user, user.email, visitor)
+    _refuse_closed_door(attempt)
+    portal = _portal(attempt)
+    proved = source.factor != "password" or not engine().state(user.id).has_totp
+    due = source.factor == "password" and demand_of(user.id, portal).is_due(now())
+    request.session = store = SessionStore(portal=portal)
+    row = store.begin(
+        user,
+        portal=portal,
+        stage=Stage.FACTOR if not proved else Stage.ENROL if due else Stage.FULL,
+        factor=source.factor,
+        ip=visitor.ip,
+        user_agent=visitor.user_agent,
+    )
     access_record(
-        event=access.SIGN_IN,
+        event=access.HAND_OVER,
         outcome=Outcome.ALLOWED,
         visitor=visitor,
         user=user,
-        note=Note(factor=row.factor, session_id=row.public_id),
+        reason=f"from portal “{source.portal}”",
+        note=Note(factor=source.factor, session_id=row.public_id),
         journal=SIGN_IN,
     )
-    return Entered(user, row.portal, Stage.FULL, token)
+    if row.stage != Stage.FULL:
+        return Entered(user, portal, Stage(row.stage))
+    entered = complete(request, row, visitor, device)
+    store.change(begun_at=source.begun_at, proved_at=source.proved_at)
+    return entered
+
+
+def is_break_glass() -> bool:
+    """Whether a password opens a door that is closed as a rule."""
+    return bool(settings.PRODUCTION and settings.BREAK_GLASS)
+
+
+def _tell_of_device(user: User, visitor: Visitor, link: str) -> None:
+    home = access.home(user.id, visitor.portal)
+    notices.tell(
+        notices.NEW_DEVICE,
+        email=user.email,
+        account=account_name(home) if home else "",
+        when=notices.clock(now()),
+        ip=visitor.ip,
+        device=describe(visitor.user_agent),
+        link=link,
+    )
+
+
+def _be_loud(user: User, visitor: Visitor, link: str) -> None:
+    log.warning("identity.break_glass_used", user=user.email, ip=visitor.ip)
+    record(
+        actor=Actor("staff", user.id, user.email, access.home(user.id, "admin"), frozenset(),
+                    ip=visitor.ip, request_id=visitor.request_id),
+        action="identity.break_glass.enter",
+        object_kind="user",
+        object_id=user.id,
+    )  # fmt: skip
+    notices.tell(
+        notices.BREAK_GLASS,
+        lines=[
+            (
+                f"{user.email} signed in to the cloud administration with a password,"
+                f" on {notices.clock(now())} from {visitor.ip}."
+            ),
+            (
+                "If nobody was meant to, close the door (QCLOUD_BREAK_GLASS) and look at the audit"
+                " log."
+            ),
+        ],
+        link=link,
+    )
+
+
+def break_glass_now() -> list[str]:
+    """Who is in by the break-glass door at this moment."""
+    if not is_break_glass():
+        return []
+    with unscoped("sign-in: who came through the break-glass door"):
+        rows = Session.objects.select_related("user").filter(break_glass=True, stage=Stage.FULL)
+        return sorted({row.user.email for row in rows if row.user})
 
 
 def sign_out(request: HttpRequest, *, ip: str, request_id: str) -> None:
@@ -221,10 +331,36 @@ def _portal(attempt: _Attempt) -> str:
     return wanted or portals[0]
 
 
-def _fail(attempt: _Attempt, guarded: str, *, right: bool) -> None:
-    attempt.log(Outcome.DENIED, _why(attempt.user, right=right))
+def _fail(request: HttpRequest, attempt: _Attempt, guarded: str, *, right: bool) -> None:
+    flags = anomalies.of_failure(attempt.visitor)
+    attempt.log(Outcome.DENIED, _why(attempt.user, right=right), flags=flags)
+    anomalies.tell(flags, user_name=attempt.name, visitor=attempt.visitor)
     if guards.failed(guarded):
         attempt.log(Outcome.DENIED, "locked: too many failures in a day")
+        # Whether anybody bears the name is found out elsewhere, later.
+        notices.tell(
+            notices.LOCKED,
+            email=attempt.name,
+            when=notices.clock(now()),
+            until=notices.clock(now() + guards.LOCK_FOR),
+            ip=attempt.visitor.ip,
+            link=door_link(request, attempt.visitor.portal),
+        )
+
+
+def door_link(request: HttpRequest, portal: str) -> str:
+    """The sign-in page, for mails."""
+    return request.build_absolute_uri(f"/{portal}/sign-in" if portal else "/sign-in")
+
+
+def _refuse_closed_door(attempt: _Attempt) -> None:
+    """Raises ``LocalSignInOff`` where passwords open nothing, whoever comes."""
+    open_to = settings.LOCAL_SIGN_IN
+    portal = attempt.visitor.portal
+    if portal in open_to or (not portal and settings.LOCAL_SIGN_IN):
+        return
+    attempt.log(Outcome.DENIED, "local sign-in is off")
+    raise LocalSignInOff(portal in {"", "admin"})
 
 
 def _why(user: User | None, *, right: bool) -> str:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from qcloud.kernel.errors import Conflict, Invalid, NotFound, QCloudError
 from qcloud.kernel.scope import Scope, scoped
 
-_SECRET: Final = frozenset({"password", "csrfmiddlewaretoken"})
+_SECRET: Final = frozenset({"again", "csrfmiddlewaretoken", "password", "present"})
 _TYPED: Final = (Conflict, Invalid, NotFound)
 
 
@@ -70,3 +70,11 @@ def confirmed(request: HttpRequest, name: str) -> None:
             f"Type {name} to confirm. Nothing was changed.",
             fields={"confirm": f"This is not {name}."},
         )
+
+
+def typed_twice(request: HttpRequest) -> str:
+    """The new password. Raises ``Invalid`` if it was typed in two ways."""
+    new = request.POST.get("password", "")
+    if new != request.POST.get("again", ""):
+        raise Invalid("The new password was typed in two ways.", fields={"again": "Not the same."})
+    return new

@@ -32,3 +32,11 @@ def hidden_fields(request: HttpRequest, *, without: set[str]) -> list[tuple[str,
     dropped = without | {"peek", "after", "export", "dialog"}
     pairs = ((name, str(value)) for name, value in request.GET.items())
     return [(name, value) for name, value in pairs if name not in dropped and value]
+
+
+def state_of(request: HttpRequest) -> str:
+    """The parameters that make the page what it is, without what is open on it or exported."""
+    query = request.GET.copy()
+    for name in ("peek", "after", "export", "dialog"):
+        query.pop(name, None)
+    return query.urlencode()

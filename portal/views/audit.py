@@ -10,13 +10,13 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from audit.selectors import EntryFilter, EntryInfo, entries
-from identity.selectors import children
+from identity.selectors import children, saved_views
 from portal.door import page
 from portal.here import Here
 from portal.kit import formats
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
-from portal.kit.urls import with_query
+from portal.kit.urls import state_of, with_query
 from qcloud.kernel.permissions import Permission
 
 OUTCOMES: Final = {
@@ -119,6 +119,9 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
         "picker": range_picker(request, chosen),
         "entry": _entry(here, request.GET.get("peek", "")),
         "names": names,
+        "views": saved_views(here.actor, "audit"),
+        "views_page": "audit",
+        "views_query": state_of(request),
     }
     return render(request, "pages/audit.html", context)
 

@@ -13,7 +13,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from identity.errors import NoPortal, SignInRefused, SignInThrottled, SignInUnavailable
+from identity.errors import (
+    LocalSignInOff,
+    NoPortal,
+    SignInRefused,
+    SignInThrottled,
+    SignInUnavailable,
+)
 from identity.selectors import memberships_of
 from identity.services import Entered, sign_in, sign_out
 from identity.sessions import SessionStore, Stage, session_end
@@ -21,7 +27,7 @@ from portal.client import client_ip
 from portal.context import KEYS_COOKIE, THEME_COOKIE, THEMES
 from portal.door import public
 from portal.here import PORTAL_NAMES, home_of, user_id_of
-from portal.sessions import PREFIX_OF, cookie_name, portal_of, visitor_of
+from portal.sessions import PREFIX_OF, cookie_name, elsewhere, portal_of, visitor_of
 from qcloud.kernel.errors import QCloudError
 
 _YEAR: Final = 365 * 24 * 3600
@@ -68,15 +74,15 @@ def _try_sign_in(request: HttpRequest, portal: str, target: str) -> HttpResponse
             portal=portal,
             device=device_of(request),
         )
-    except (NoPortal, SignInRefused, SignInThrottled, SignInUnavailable) as error:
+    except (LocalSignInOff, NoPortal, SignInRefused, SignInThrottled, SignInUnavailable) as error:
         request.session = present  # who mistypes while signed in stays signed in
         return _refused(request, target, email, error)
     request.portal = entered.portal  # type: ignore[attr-defined]
-    _end_replaced(request)
+    end_replaced(request)
     return onward(request, entered, target)
 
 
-def _end_replaced(request: HttpRequest) -> None:
+def end_replaced(request: HttpRequest) -> None:
     """Whose cookie is overwritten now can never sign out: its session must not live on."""
     replaced = request.COOKIES.get(cookie_name(request.portal))  # type: ignore[attr-defined]
     row = SessionStore(replaced).row if replaced else None
@@ -111,13 +117,16 @@ def _refused(request: HttpRequest, target: str, email: str, error: QCloudError) 
 
 
 def _form(request: HttpRequest, target: str, email: str, error: str, status: int) -> HttpResponse:
-    portal = portal_of(request.path)
+    portal, local = portal_of(request.path), settings.LOCAL_SIGN_IN
     context = {
         "next": target,
         "email": email,
         "error": error,
         "portal_name": PORTAL_NAMES.get(portal, ""),
         "action": request.path,
+        "portal": portal,
+        "other": elsewhere(request) if portal else None,
+        "is_open": portal in local or (not portal and bool(local)),
     }
     response = render(request, "pages/sign_in.html", context, status=status)
     response["Cache-Control"] = "no-store"

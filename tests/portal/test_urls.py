@@ -18,6 +18,7 @@ from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
 from tests.portal.world import World
 
+NOBODY: Final = UUID(int=1)
 ROLES: Final = (
     "anonymous",
     "cloud",
@@ -54,6 +55,10 @@ PUBLIC_GET: Final = {
     "c:invitation": (404,) * 7,
     "r:invitation": (404,) * 7,
     "admin:invitation": (404,) * 7,
+    **{f"{portal}:continue": POST_ONLY for portal in PORTALS},
+    **{f"{portal}:password-forgotten": ANYBODY for portal in PORTALS},
+    # Of no link that ever was.
+    **{f"{portal}:password-new": (410,) * 7 for portal in PORTALS},
     **{f"{portal}:code": (302,) * 7 for portal in PORTALS},
     **{f"{portal}:set-up": SIGNED_IN for portal in PORTALS},
     **{f"{portal}:confirm": SIGNED_IN for portal in PORTALS},
@@ -61,7 +66,7 @@ PUBLIC_GET: Final = {
     "r:sign-out": POST_ONLY,
     "admin:sign-out": POST_ONLY,
 }
-GET: Final = {
+GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     **PUBLIC_GET,
     "c:overview": OWN,
     "c:start": OWN,
@@ -182,8 +187,32 @@ GET: Final = {
     "admin:grant-revoke": POST_ONLY,
     "admin:delegated-end": POST_ONLY,
 }
+MEMBERS = {
+    "c": (302, 404, 404, 404, 200, 200, 404),
+    "r": (302, 404, 200, 404, 404, 404, 404),
+    "admin": (302, 200, 404, 404, 404, 404, 404),
+}
+for _portal, _seen in MEMBERS.items():
+    GET |= {f"{_portal}:{name}": POST_ONLY for name in (
+        "name-unlock", "view-keep", "view-drop", "my-sessions-end", "my-session-end",
+        "my-password", "my-factor-remove",
+    )}  # fmt: skip
+    GET |= {f"{_portal}:my-sign-in": _seen}
+GET |= {
+    "c:access": NOT_VIEWER,
+    "r:access": RESELLER,
+    "admin:access": CLOUD,
+    "admin:mfa": CLOUD,
+    # Without a rule to preview: the form again.
+    "admin:mfa-preview": (302, 422, 404, 404, 404, 404, 404),
+    "admin:mfa-rule-set": POST_ONLY,
+    "admin:mfa-rule-remove": POST_ONLY,
+    "admin:mfa-group-set": POST_ONLY,
+    "admin:mfa-exempt": POST_ONLY,
+    "admin:mfa-exemption-end": POST_ONLY,
+}
 # Empty forms: whoever may gets 422 with the reason beside the field.
-POST: Final = {
+POST: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "c:staff": (302, 404, 404, 404, 422, 403, 404),
     "c:person": (302, 404, 404, 404, 422, 403, 404),
     "c:person-remove": (302, 404, 404, 404, 422, 403, 404),
@@ -256,6 +285,39 @@ POST: Final = {
 }
 
 
+Seen = tuple[int, int, int, int, int, int, int]
+
+
+def _posts(portal: str, code: int) -> Seen:
+    """For members of the portal alone."""
+    a, b, c, d, e, f, g = (code if status == 200 else status for status in MEMBERS[portal])
+    return a, b, c, d, e, f, g
+
+
+for _portal in MEMBERS:
+    # Of somebody who does not work there: back to the page, which says so.
+    POST[f"{_portal}:name-unlock"] = _posts(_portal, 302)
+    POST[f"{_portal}:view-keep"] = _posts(_portal, 302)
+    POST[f"{_portal}:view-drop"] = _posts(_portal, 302)
+    POST[f"{_portal}:my-session-end"] = _posts(_portal, 302)
+    POST[f"{_portal}:my-password"] = _posts(_portal, 422)
+    POST[f"{_portal}:my-factor-remove"] = _posts(_portal, 302)
+POST |= {
+    "c:name-unlock": (302, 404, 404, 404, 302, 403, 404),
+    # A second factor is required of the provider's people.
+    "admin:my-factor-remove": (302, 403, 404, 404, 404, 404, 404),
+    "admin:mfa-rule-set": (302, 422, 404, 404, 404, 404, 404),
+    "admin:mfa-rule-remove": (302, 404, 404, 404, 404, 404, 404),
+    "admin:mfa-group-set": (302, 422, 404, 404, 404, 404, 404),
+    "admin:mfa-exempt": (302, 422, 404, 404, 404, 404, 404),
+    "admin:mfa-exemption-end": (302, 404, 404, 404, 404, 404, 404),
+    # Last: whoever signs out everywhere else has no session left in the other portals.
+    "c:my-sessions-end": (302, 404, 404, 404, 302, 302, 404),
+    "r:my-sessions-end": (302, 404, 302, 404, 302, 302, 404),
+    "admin:my-sessions-end": (302, 302, 302, 404, 302, 302, 404),
+}
+
+
 def named(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
@@ -291,6 +353,10 @@ def address(name: str, world: World, customer: Person, reseller: Person) -> str:
         "request_id": world.request_id,
         "invoice_id": world.invoice_id,
         "account_id": customer.account.id,
+        "session_id": NOBODY,
+        "view_id": NOBODY,
+        "rule_id": NOBODY,
+        "exemption_id": NOBODY,
         "code": "retail" if name.startswith("r:") else "wholesale",
         "version": 1,
         "token": "unknown",
