@@ -223,25 +223,37 @@ class Database:
         )["default"]
 
 
-@pytest.fixture
-def database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker
-) -> Iterator[Database]:
-    """A PostgreSQL of this test alone: others would lose their passwords."""
-    monkeypatch.delenv(secrets.DATABASE_APP)
+@pytest.fixture(scope="module")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL of this module alone: others would lose their passwords."""
+    folder = tmp_path_factory.mktemp("pg")
     passwords = {
         role: random.token_urlsafe(12)
         for role in (postgres.SUPERUSER, postgres.MIGRATOR, postgres.APP, postgres.READONLY)
     }
-    server = Postgres(tmp_path / "postgres", tmp_path / "s", tmp_path / "log", passwords)
+    server = Postgres(folder / "postgres", folder / "s", folder / "log", passwords)
     server.initialize()
     child = server.child()
     child.start()
     child.wait_until(server.ready, 30)
     server.provision()
-    with django_db_blocker.unblock():
-        yield Database(server, passwords[postgres.APP])
+    with server.connect(postgres.SUPERUSER, "qcloud") as connection:
+        connection.execute("CREATE ROLE vault_admin LOGIN CREATEROLE PASSWORD 'admin'")
+        connection.execute("GRANT qcloud_app TO vault_admin WITH ADMIN OPTION")
+        connection.execute("GRANT CONNECT ON DATABASE qcloud TO vault_admin")
+    yield server
     child.stop()
+
+
+@pytest.fixture
+def database(
+    own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Database]:
+    monkeypatch.delenv(secrets.DATABASE_APP)
+    opened = Database(own_postgres, "")
+    opened.change(random.token_urlsafe(12))
+    with django_db_blocker.unblock():
+        yield opened
 
 
 def asked(wrapper: BaseDatabaseWrapper, question: str) -> Any:
@@ -287,10 +299,6 @@ def test_a_password_in_a_file_is_read_anew(
 @pytest.fixture
 def logins(kept: VaultServer, database: Database) -> str:
     """Vault makes logins of 6 seconds, 15 at most; the mount where."""
-    with database.server.connect(postgres.SUPERUSER, "qcloud") as connection:
-        connection.execute("CREATE ROLE vault_admin LOGIN CREATEROLE PASSWORD 'admin'")
-        connection.execute("GRANT qcloud_app TO vault_admin WITH ADMIN OPTION")
-        connection.execute("GRANT CONNECT ON DATABASE qcloud TO vault_admin")
     mount = f"db-{random.token_hex(4)}"
     plan = Plan(
         database=DatabasePlan(

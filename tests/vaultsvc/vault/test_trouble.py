@@ -337,6 +337,32 @@ def test_a_forked_child_logs_in_for_itself(connection: VaultConnection) -> None:
     assert connection.generation == 1
 
 
+def test_the_namespace_goes_with_every_request_but_health() -> None:
+    """Namespaces are not in the server that tests have: what is sent is looked at instead."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):
+                peer, _ = listener.accept()
+                with peer:
+                    seen.append(peer.recv(65_536))
+                    peer.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+        server = threading.Thread(target=serve)
+        server.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        keeper = Vault(
+            VaultConnection(VaultSettings(address, Token("s.secret"), namespace="cloud/qcloud"))
+        )
+        assert keeper.versions(uuid4()) is None
+        assert keeper.status().namespace == "cloud/qcloud"
+        server.join()
+    assert b"X-Vault-Namespace: cloud/qcloud\r\n" in seen[0]
+    assert b"X-Vault-Namespace" not in seen[1]
+    assert b"s.secret" not in seen[1]
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [
