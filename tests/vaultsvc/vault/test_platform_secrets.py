@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets as random
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -21,7 +23,9 @@ from django.db.utils import ConnectionHandler
 from kombu import Connection
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
+from redbeat.schedulers import get_redis
 
+from qcloud.celery import app
 from qcloud.kernel import secrets
 from qcloud.kernel.env import Env, SettingError
 from qcloud.kernel.redis_access import broker_url, present_login, redis_client, without_password
@@ -418,6 +422,17 @@ def test_a_changed_redis_password_is_used_by_the_next_connection(
         old.ping()
     cache.close()
     fresh.close()
+
+
+def test_broker_and_scheduler_of_the_platform_get_in_without_a_password_in_their_urls() -> None:
+    password = urlsplit(os.environ[secrets.REDIS]).password
+    assert password
+    assert password not in app.conf.broker_url
+    assert password not in app.conf.redbeat_redis_url
+    assert get_redis(app).ping() is True
+    with app.connection_for_write() as queue:
+        queue.connect()
+        assert queue.connected
 
 
 def test_a_redis_without_password_is_left_alone() -> None:
