@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from qcloud.kernel import erasure
 from qcloud.kernel.settings import Group, duration
 
 _DAY: Final = timedelta(days=1)
@@ -25,3 +26,5 @@ ACCESS_LOG_KEPT: Final = duration(
     high=3_660 * _DAY,
     sensitive=True,
 )
+
+erasure.keep("audit_entry", "append-only: that an account was erased stands there as well")

@@ -11,10 +11,13 @@ from celery import shared_task
 
 from billing.errors import RUN_BUSY
 from billing.periods import Period, month_containing
+from billing.policies import ERASURE
 from billing.selectors.books import sellers
 from billing.services.runs import run_billing
 from identity.selectors import account, scope_of
+from identity.services.erasure import erasure_work
 from qcloud.kernel.clock import now
+from qcloud.kernel.erasure import erase_rows
 from qcloud.kernel.errors import Conflict
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import scoped
@@ -22,6 +25,12 @@ from qcloud.kernel.scope import scoped
 log = structlog.get_logger("billing.tasks")
 
 LABEL: Final = "billing cron"
+
+
+@shared_task(name="billing.tasks.erase_accounts")
+def erase_accounts() -> int:
+    """Forget accounts that are being erased; invoices stay with their sellers."""
+    return erasure_work(ERASURE, lambda account_id: erase_rows(ERASURE, account_id))
 
 
 @shared_task(name="billing.tasks.refresh_drafts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from qcloud.kernel import erasure
 from qcloud.kernel.scope import Tier
 from qcloud.kernel.settings import Candidate, Group, Setting, duration, flag, integer, limit, text
 
@@ -205,3 +206,8 @@ LIMIT_EVENTS: Final = limit(
     high=1_000_000_000_000,
     unit="events",
 )
+
+erasure.step("identity", order=90)
+erasure.keep("identity_account", "its name, for invoices and journals that go on naming it")
+erasure.keep("identity_erasurestep", "the proof that every room forgot it")
+erasure.keep("identity_accessevent", "the access log, removed when its own retention is over")

@@ -12,6 +12,7 @@ from audit.policies import ACCESS_LOG_KEPT
 from audit.services import record
 from identity import notices
 from identity.models import AccessEvent, KnownDevice, NameGuard, PasswordReset
+from identity.services.erasure import erasures_drive
 from identity.services.passwords import reset_send
 from identity.sessions import sessions_sweep
 from qcloud.kernel import outbox
@@ -73,3 +74,9 @@ def access_forget() -> int:
                 data={"rows": len(ids), "before": before.isoformat()},
             )
         total += len(ids)
+
+
+@shared_task(name="identity.tasks.drive_erasures")
+def drive_erasures() -> int:
+    """Bring accounts whose grace period is over nearer to their end; returns how many closed."""
+    return erasures_drive(actor=Actor.system("account erasure"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from qcloud.kernel import erasure
 from qcloud.kernel.settings import (
     Candidate,
     Group,
@@ -125,3 +126,5 @@ PORTAL_ADDRESS: Final = text(
     default="",
     most=200,
 )
+
+erasure.step("notify", order=95)

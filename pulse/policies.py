@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from audit.policies import RETENTION
+from qcloud.kernel import erasure
 from qcloud.kernel.settings import duration
 
 _DAY: Final = timedelta(days=1)
@@ -20,3 +21,7 @@ EVENTS_KEPT: Final = duration(
     high=3_660 * _DAY,
     sensitive=True,
 )
+
+ERASURE: Final = erasure.step("pulse", order=20)
+erasure.keep("pulse_usagehour", "counts alone, and invoices rest on them")
+erasure.keep("pulse_erasedaccount", "what the spool still holds of it is left out by this row")

@@ -42,7 +42,7 @@ def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountIn
     with acting(actor):
         row = row_below(actor, account_id)
         _expect(row, AccountState.ACTIVE)
-        return _move(actor, row, AccountState.SUSPENDED, "suspend", why)
+        return _change_state(actor, row, AccountState.SUSPENDED, "suspend", why)
 
 
 def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
@@ -51,7 +51,7 @@ def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
     with acting(actor):
         row = row_below(actor, account_id)
         _expect(row, AccountState.SUSPENDED)
-        return _move(actor, row, AccountState.ACTIVE, "resume", "")
+        return _change_state(actor, row, AccountState.ACTIVE, "resume", "")
 
 
 def account_close(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo:
@@ -70,7 +70,7 @@ def account_close(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo
         _refuse_with_customers(row)
         row.state_before = row.state
         row.erase_at = now() + value(CLOSING_GRACE)
-        info = _move(actor, row, AccountState.CLOSING, "close", why)
+        info = _change_state(actor, row, AccountState.CLOSING, "close", why)
         outbox.publish(CLOSING, {"erase_at": row.erase_at.isoformat()}, account_id=row.id)
     return info
 
@@ -85,12 +85,12 @@ def account_close_withdraw(*, actor: Actor, account_id: UUID) -> AccountInfo:
         row = row_below(actor, account_id)
         _expect(row, AccountState.CLOSING)
         back, row.state_before, row.erase_at = AccountState(row.state_before), "", None
-        info = _move(actor, row, back, "close_withdraw", "")
+        info = _change_state(actor, row, back, "close_withdraw", "")
         outbox.publish(WITHDRAWN, {}, account_id=row.id)
     return info
 
 
-def _move(actor: Actor, row: Account, after: AccountState, verb: str, reason: str) -> AccountInfo:
+def _change_state(actor: Actor, row: Account, after: AccountState, verb: str, reason: str) -> AccountInfo:
     before, row.state = row.state, after
     row.state_since, row.state_by, row.state_reason = now(), actor.label[:254], reason
     row.save(
