@@ -90,7 +90,9 @@ def account_close_withdraw(*, actor: Actor, account_id: UUID) -> AccountInfo:
     return info
 
 
-def _change_state(actor: Actor, row: Account, after: AccountState, verb: str, reason: str) -> AccountInfo:
+def _change_state(
+    actor: Actor, row: Account, after: AccountState, verb: str, reason: str
+) -> AccountInfo:
     before, row.state = row.state, after
     row.state_since, row.state_by, row.state_reason = now(), actor.label[:254], reason
     row.save(

@@ -27,8 +27,8 @@ from fleet.services import (
     registration_token_reveal,
     registration_token_revoke,
 )
-from identity.selectors import DelegationInfo, GrantInfo
 from identity.quotas import Quota
+from identity.selectors import DelegationInfo, GrantInfo
 from identity.services import (
     account_close,
     account_close_withdraw,
