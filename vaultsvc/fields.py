@@ -229,7 +229,7 @@ class BlindIndexField(models.BinaryField):  # type: ignore[type-arg]
         return sealer().blind_index(raw, field.place_of(owner, ""))
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001  Django's
-        pending = model_instance.__dict__.get(self.source)
+        pending = model_instance.__dict__.get(self.source, self)  # itself: the source is deferred
         if isinstance(pending, Secret):
             field = self.model._meta.get_field(self.source)
             assert isinstance(field, EncryptedField)  # noqa: S101  a defect of the model

@@ -1,0 +1,76 @@
+"""What a process refuses to start with, and where one machine keeps its keyring."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from qcloud.platform.environment import Ports, environment
+from qcloud.platform.folder import DataFolder
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PROGRAM: Final = (
+    "from qcloud import settings; print(settings.KEY_BACKEND, settings.KEY_CACHE_SECONDS)"
+)
+PRODUCTION: Final = {
+    "QCLOUD_MODE": "production",
+    "QCLOUD_SECRET_KEY": "x" * 60,
+    "QCLOUD_ALLOWED_HOSTS": "portal.example",
+    "QCLOUD_DATABASE_HOST": "db.example",
+    "QCLOUD_DATABASE_APP_PASSWORD": "x",
+    "QCLOUD_REDIS_URL": "rediss://cache.example",
+    "QCLOUD_EVENTSTORE_PASSWORD": "x",
+    "QCLOUD_INGEST_PUBLIC_URL": "https://ingest.example",
+}
+
+
+def start(**variables: str) -> tuple[int, str]:
+    """Exit code and what was said."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **PRODUCTION, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_production_takes_no_keyring_without_a_reason() -> None:
+    for reason in ({}, {"QCLOUD_KEYRING_IN_PRODUCTION": "yes"}):
+        code, said = start(QCLOUD_KEY_BACKEND="keyring", **reason)
+        assert code == 1
+        assert "write the reason into QCLOUD_KEYRING_IN_PRODUCTION" in said
+    told = "one machine without a network, agreed on in May"
+    code, said = start(QCLOUD_KEY_BACKEND="keyring", QCLOUD_KEYRING_IN_PRODUCTION=told)
+    assert (code, said) == (0, "keyring 60\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("QCLOUD_KEY_BACKEND", "hsm", "QCLOUD_KEY_BACKEND must be keyring or vault"),
+        ("QCLOUD_KEY_CACHE_SECONDS", "0", "QCLOUD_KEY_CACHE_SECONDS must be between 1 and 600"),
+        ("QCLOUD_KEY_CACHE_SECONDS", "3600", "QCLOUD_KEY_CACHE_SECONDS must be between 1 and 600"),
+        ("QCLOUD_KEY_ROTATION_DAYS", "x", "QCLOUD_KEY_ROTATION_DAYS must be a whole number"),
+    ],
+)
+def test_values_that_are_refused(name: str, value: str, words: str) -> None:
+    code, said = start(**{name: value})
+    assert code == 1
+    assert words in said
+
+
+def test_one_machine_keeps_its_keyring_in_the_data_folder(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    values = environment(folder, Ports())
+    assert values["QCLOUD_KEY_BACKEND"] == "keyring"
+    assert values["QCLOUD_KEYRING_PATH"] == str(tmp_path / "data" / "keys" / "keyring")
+    assert not folder.keyring.parent.exists(), "made with the first key, not before"
