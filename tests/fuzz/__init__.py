@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of parsers that read what others wrote."""

@@ -44,7 +44,7 @@ class HttpCapture:
         default="json", metadata=about("how a `stdout` object store prints it")
     )
     rules: tuple[CaptureRule, ...] = field(
-        default=(), metadata=about("other levels; of all that pass the highest counts")
+        default=(), metadata=about("other levels; the first rule that passes decides")
     )
     object_store_id: str = field(
         default="", metadata=about("instead of the default object store", ours=True)
@@ -69,7 +69,7 @@ class AccessLogs:
     )
     format: Literal["json", "console"] = field(default="console", metadata=about("how"))
     rules: tuple[AccessLogRule, ...] = field(
-        default=(), metadata=about("other modes; of all that pass the highest counts")
+        default=(), metadata=about("other modes; the first rule that passes decides")
     )
 
 
@@ -89,7 +89,7 @@ class HttpMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRule:
-    """One kind of error. Every trigger that is given must hold; the filters narrow it."""
+    """One kind of error. Any of its triggers makes it hold; the filters narrow it."""
 
     name: str = field(metadata=about("what the issue is called"))
     trigger_status_codes: tuple[str, ...] = field(
