@@ -54,6 +54,8 @@ class DeliveryFilter:
     since: datetime | None = None
     until: datetime | None = None
     channel_ids: tuple[UUID, ...] = ()
+    key_prefix: str = ""
+    """Of the business key, for whoever made it."""
 
 
 def readable(scope: Scope | None) -> AbstractContextManager[Any]:
@@ -110,7 +112,7 @@ def _narrowed(rows: Any, chosen: DeliveryFilter) -> Any:
             Q(to__icontains=text) | Q(subject__icontains=text) | Q(what__icontains=text)
         )
     plain = {"state": chosen.state, "kind": chosen.kind, "created_at__gte": chosen.since,
-             "created_at__lt": chosen.until}  # fmt: skip
+             "created_at__lt": chosen.until, "key__startswith": chosen.key_prefix}  # fmt: skip
     rows = rows.filter(**{name: value for name, value in plain.items() if value})
     return rows.filter(channel_id__in=chosen.channel_ids) if chosen.channel_ids else rows
 

@@ -25,6 +25,7 @@ class Group:
     items: tuple[Item, ...]
 
 
+_DELIVERIES: Final = Item("deliveries", "Deliveries", "out", Permission.NOTIFY_DELIVERY_READ, "d")
 _PEOPLE: Final = (
     Item("staff", "Staff", "user", Permission.IDENTITY_STAFF_READ, "f"),
     Item("roles", "Roles", "key", Permission.IDENTITY_ROLE_READ, "y"),
@@ -48,6 +49,13 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             ),
         ),
         Group("Data", (Item("vendors", "Vendors", "vendors", Permission.PULSE_VENDOR_READ, "v"),)),
+        Group(
+            "Issues",
+            (
+                Item("issues", "Issues", "danger", Permission.PULSE_ISSUE_READ, "b"),
+                Item("alerts", "Alerts", "warn", Permission.PULSE_ALERT_READ, "m"),
+            ),
+        ),
         Group(
             "Agents",
             (
@@ -73,6 +81,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
                 *_PEOPLE,
+                _DELIVERIES,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
                 Item("access", "Access log", "out", Permission.AUDIT_ACCESS_READ, "x"),
             ),
@@ -101,6 +110,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
                 *_PEOPLE,
+                _DELIVERIES,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
                 Item("access", "Access log", "out", Permission.AUDIT_ACCESS_READ, "x"),
             ),
@@ -125,7 +135,11 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             ),
         ),
         Group(
-            "Platform", (Item("health", "Health", "health", Permission.QCLOUD_PLATFORM_READ, "h"),)
+            "Platform",
+            (
+                Item("health", "Health", "health", Permission.QCLOUD_PLATFORM_READ, "h"),
+                _DELIVERIES,
+            ),
         ),
         Group(
             "Security",

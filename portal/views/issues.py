@@ -1,0 +1,193 @@
+"""What broke, since when, and who looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from fleet.selectors import environments
+from identity.selectors import staff
+from portal.door import action, page
+from portal.here import Here
+from portal.kit import formats
+from portal.kit.forms import Failure, attempt
+from portal.kit.offsets import by_offset
+from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
+from pulse.issues.selectors import IssueFilter, IssueInfo, activity, issue, issues, trends
+from pulse.issues.services import issue_assign, issue_ignore, issue_reopen, issue_resolve
+from qcloud.kernel.clock import now
+from qcloud.kernel.errors import Invalid, NotFound
+from qcloud.kernel.permissions import Permission
+
+STATES: Final = (
+    ("open", "Open"), ("regressed", "Came back"), ("resolved", "Resolved"), ("ignored", "Ignored"),
+)  # fmt: skip
+KINDS: Final = (
+    ("errors", "Errors"), ("latency", "Latency"), ("new_status", "New status"),
+    ("overflow", "Too many to list"),
+)  # fmt: skip
+IGNORE: Final = (
+    ("1", "For an hour"), ("24", "For a day"), ("168", "For a week"), ("720", "For 30 days"),
+    ("0", "Until somebody opens it again"),
+)  # fmt: skip
+_TONES: Final = {"open": "danger", "resolved": "ok", "ignored": "muted"}
+
+
+def _state(row: IssueInfo) -> Cell:
+    words = "Came back" if row.state == "open" and row.regressions else dict(STATES)[row.state]
+    return Cell(words, tone=_TONES[row.state], icon="danger" if row.state == "open" else "check")
+
+
+def _spec(
+    here: Here, names: dict[UUID, str], lines: dict[UUID, tuple[int, ...]]
+) -> TableSpec[IssueInfo]:
+    return TableSpec(
+        name="issues",
+        noun="issues",
+        sort="-last_seen",
+        placeholder="Filter by host, path or cause",
+        choices=(Choice("state", "State", STATES), Choice("kind", "Kind", KINDS)),
+        columns=(
+            Column("title", "Issue", lambda i: i.title,
+                   lambda i: Cell(i.title, href=here.url("issue", i.id), sub=i.cause, clip=True),
+                   sort=False),
+            Column("state", "State", lambda i: i.state, _state),
+            Column("trend", "48 hours", lambda i: sum(lines.get(i.id, ())),
+                   lambda i: Cell(formats.NONE, spark=lines.get(i.id, ()),
+                                  title="Affected requests by hour, 48 hours"),
+                   sort=False, exported=False),
+            Column("count", "Requests", lambda i: i.count,
+                   lambda i: Cell(formats.count(i.count)), number=True),
+            Column("environment", "Environment",
+                   lambda i: names.get(i.environment_id, ""), sort=False),
+            Column("assignee", "Looked after by", lambda i: i.assignee),
+            Column("first_seen", "First seen", lambda i: i.first_seen,
+                   lambda i: Cell("", time=i.first_seen)),
+            Column("last_seen", "Last seen", lambda i: i.last_seen,
+                   lambda i: Cell("", time=i.last_seen)),
+            Column("kind", "Kind", lambda i: i.kind, lambda i: Cell(dict(KINDS)[i.kind]),
+                   shown=False),
+        ),
+    )  # fmt: skip
+
+
+@page(Permission.PULSE_ISSUE_READ)
+def index(request: HttpRequest, here: Here) -> HttpResponseBase:
+    names = {place.id: place.name for place in environments(here.scope)}
+    lines: dict[UUID, tuple[int, ...]] = {}
+
+    def select(query: Query, offset: int, limit: int) -> tuple[list[IssueInfo], int]:
+        chosen = IssueFilter(
+            text=query.text,
+            state=query.filters.get("state", ""),
+            kind=query.filters.get("kind", ""),
+        )
+        rows, total = issues(
+            here.scope, chosen, sort=query.sort, descending=query.descending, offset=offset,
+            limit=limit,
+        )  # fmt: skip
+        if not query.export:
+            lines.update(trends(here.scope, [row.id for row in rows]))
+        return rows, total
+
+    shown = table(request, _spec(here, names, lines), by_offset(select))
+    if isinstance(shown, HttpResponseBase):
+        return shown
+    return render(request, "pages/issues.html", {"table": shown})
+
+
+@page(Permission.PULSE_ISSUE_READ)
+def detail(request: HttpRequest, here: Here, issue_id: UUID) -> HttpResponseBase:
+    return _detail(request, here, issue_id, None)
+
+
+@action(Permission.PULSE_ISSUE_WRITE)
+def change(request: HttpRequest, here: Here, issue_id: UUID) -> HttpResponseBase:
+    """POST with ``do``: assign, resolve, reopen or ignore."""
+    outcome = attempt(request, here.scope, "change", lambda: _changed(request, here, issue_id))
+    if isinstance(outcome, Failure):
+        return _detail(request, here, issue_id, outcome)
+    messages.success(request, "The issue was changed; its activity says how.")
+    return HttpResponseRedirect(here.url("issue", issue_id))
+
+
+def _changed(request: HttpRequest, here: Here, issue_id: UUID) -> Any:
+    changes: dict[str, Callable[[], Any]] = {
+        "resolve": lambda: issue_resolve(actor=here.actor, issue_id=issue_id),
+        "reopen": lambda: issue_reopen(actor=here.actor, issue_id=issue_id),
+        "ignore": lambda: issue_ignore(actor=here.actor, issue_id=issue_id, until=_until(request)),
+        "assign": lambda: issue_assign(
+            actor=here.actor, issue_id=issue_id, user_id=_person(request)
+        ),
+    }
+    wanted = changes.get(request.POST.get("do", ""))
+    if wanted is None:
+        raise Invalid("Choose what is to be done with the issue.")
+    return wanted()
+
+
+def _until(request: HttpRequest) -> datetime | None:
+    hours = request.POST.get("hours", "")
+    if hours not in dict(IGNORE):
+        raise Invalid("Choose for how long.", fields={"hours": "Choose one of the list."})
+    return now() + timedelta(hours=int(hours)) if int(hours) else None
+
+
+def _person(request: HttpRequest) -> UUID | None:
+    text = request.POST.get("user_id", "")
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise Invalid("Choose somebody.", fields={"user_id": "Choose from the list."}) from None
+
+
+def _detail(
+    request: HttpRequest, here: Here, issue_id: UUID, failed: Failure | None
+) -> HttpResponseBase:
+    found = issue(here.scope, issue_id)
+    if found is None:
+        raise NotFound("There is no such issue in this account.")
+    names = {place.id: place for place in environments(here.scope)}
+    place = names.get(found.environment_id)
+    people = staff(here.scope) if here.may(Permission.PULSE_ISSUE_WRITE) else []
+    context = {
+        "issue": found,
+        "state": _state(found),
+        "kind": dict(KINDS)[found.kind],
+        "environment": place,
+        "trend": trends(here.scope, [found.id])[found.id],
+        "activity": activity(here.scope, found.id),
+        "samples": _samples(here, found, place.slug if place else ""),
+        "people": [("", "nobody"), *((str(p.user_id), p.email) for p in people)],
+        "ignore": IGNORE,
+        "assignee": str(found.assignee_id or ""),
+        "crumbs": [("Issues", here.url("issues"))],
+        "failed": failed,
+        "may_write": here.may_write(Permission.PULSE_ISSUE_WRITE),
+    }
+    return render(request, "pages/issue.html", context, status=failed.status if failed else 200)
+
+
+def _samples(here: Here, found: IssueInfo, slug: str) -> str:
+    """The requests that it is about: a link with time, place and filter."""
+    if found.kind == "overflow":
+        return ""
+    since = found.last_seen - timedelta(hours=1)
+    asked = {"from": _moment(since), "to": _moment(found.last_seen), "f.host": found.host}
+    status = {"errors": "5xx", "new_status": str(found.status)}.get(found.kind)
+    sort = "-duration_ms" if found.kind == "latency" else ""
+    more = {"f.env": slug, "f.status": status, "f.route": found.route, "sort": sort}
+    asked |= {name: value for name, value in more.items() if value}
+    return f"{here.url('requests')}?{urlencode(asked)}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
