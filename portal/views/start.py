@@ -79,6 +79,8 @@ def _registered(here: Here, agent: AgentInfo | None) -> Step:
 
 def _last_refusal(here: Here) -> str:
     """What the journal says about a program that was turned away lately."""
+    if here.actor.environments is not None:
+        return ""  # the journal is the whole account's
     since = timezone.now() - timedelta(minutes=30)
     page_of_denials = entries(here.scope, EntryFilter(outcome="denied", since=since), None, 50)
     for entry in page_of_denials.entries:

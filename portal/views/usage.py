@@ -119,7 +119,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
         "picker": picker,
         "total": total,
         "chart": _chart(here, kept, chosen),
-        "estimate": _estimate(here) if own else None,
+        "estimate": _estimate(here) if own and here.actor.environments is None else None,
         "own": own,
     }
     return render(request, "pages/usage.html", context)
