@@ -21,6 +21,7 @@ BENCHMARKS: Final = {
     "vault_cold_calls": "bench.vault",
     "vault_rewrap": "bench.vault",
     "rules_ten": "bench.rules",
+    "switcher": "bench.accounts",
 }
 """Figure → module. A module's ``run()`` yields all of its figures in one go."""
 

@@ -20,7 +20,7 @@ from identity.errors import (
     SignInThrottled,
     SignInUnavailable,
 )
-from identity.selectors import memberships_of
+from identity.selectors import find_memberships, memberships_of
 from identity.services import Entered, sign_in, sign_out
 from identity.sessions import SessionStore, Stage, session_end
 from portal.client import client_ip
@@ -166,17 +166,11 @@ def accounts(request: HttpRequest) -> HttpResponse:
     """The reader's accounts by part of a name: options for the switcher, else a page."""
     if not request.user.is_authenticated:
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.path})}")
-    words = request.GET.get("q", "").casefold().split()
-    found = [
-        membership
-        for membership in memberships_of(user_id_of(request))
-        if all(
-            w in f"{membership.account.name} {membership.account.slug}".casefold() for w in words
-        )
-    ]
+    words = request.GET.get("q", "").replace("\0", "")[:100]
+    found = find_memberships(user_id_of(request), words, _MAX_OPTIONS)
     part = request.headers.get("HX-Request-Type") == "partial"
     template = "components/account_options.html" if part else "pages/accounts_mine.html"
-    context = {"found": found[:_MAX_OPTIONS], "words": request.GET.get("q", "")}
+    context = {"found": found, "words": words}
     response = render(request, template, context)
     response["Cache-Control"] = "private, no-store"
     response["Vary"] = "Cookie, HX-Request-Type"

@@ -94,7 +94,7 @@ def limited(world: World, customer_owner: Person) -> Client:
     return sign_in(Person(user, user.email, customer_owner.account, "All"))
 
 
-def pages(ids: dict[str, object]) -> Iterator[tuple[str, str]]:
+def pages(ids: dict[str, UUID]) -> Iterator[tuple[str, str]]:
     """Every page of the customer's portal that can be looked at."""
     for name, view in VIEWS.items():
         if not name.startswith("c:") or name in OUTSIDE or "GET" not in getattr(view, "asked", {}):
