@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from identity.selectors import AccountInfo, MembershipInfo, find_memberships
+from identity.services import break_glass_now
 from portal.nav import MENUS, Group, Item
 from portal.sessions import PREFIX_OF, portal_of
 from qcloud.kernel.permissions import Actor, Delegation, Permission
@@ -72,6 +73,11 @@ class Here:
         """The address of a page of this portal and account."""
         own = () if self.portal == "admin" else (self.account.slug,)
         return reverse(f"{self.portal}:{name}", args=(*own, *args))
+
+    @cached_property
+    def break_glass(self) -> list[str]:
+        """Who is in the cloud administration by the break-glass door; told to all there."""
+        return break_glass_now() if self.portal == "admin" else []
 
     @cached_property
     def home(self) -> str:
