@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
+import structlog
 from uuid_utils.compat import uuid7
 
 from agent.config.current import PLATFORM, Configuration
@@ -32,6 +33,8 @@ from agent.uplink.session import Session
 from agent.uplink.uplink import Uplink
 from agent.who import from_proc, nobody
 from wire.config import Config, ConfigError, EventStore, parse_config
+
+_log = structlog.get_logger()
 
 
 def assembly_errors() -> tuple[type[Exception], ...]:
@@ -83,6 +86,9 @@ def _own(options: argparse.Namespace) -> _Own | None:
     if not options.config:
         return None
     source = source_of(options.config)
+    if options.config.startswith("http://"):
+        _log.warning("whoever is on the way can change this configuration; use https://",
+                     address=options.config)  # fmt: skip
     text = source.read() or b""
     return _Own(source, text, _pulse(parse_config(text).config))
 

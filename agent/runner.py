@@ -91,6 +91,8 @@ class Runner:
         """From a signal handler: read the configuration again."""
         if self._watcher is not None:
             self._watcher.reload()
+        else:
+            self._beat_soon()
 
     def run(self) -> int:
         """0 when all that was captured is delivered or safely on disk."""

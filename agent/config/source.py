@@ -6,6 +6,7 @@ a file (rename, ConfigMap's symlinks) can be missed; a file's signature makes th
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Final, Protocol
@@ -53,7 +54,7 @@ class FileSource:
     def read(self) -> bytes | None:
         try:
             with self._path.open("rb") as file:
-                state = self._path.stat()
+                state = os.fstat(file.fileno())
                 signature = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
                 if signature == self._seen:
                     return None
@@ -124,10 +125,6 @@ class Watcher:
         self._unreadable = ""
         self._thread = threading.Thread(target=self._run, name="config", daemon=True)
 
-    def first(self) -> bool:
-        """The first look, before anything else runs; ``False``: there is no configuration."""
-        return self._look()
-
     def start(self) -> None:
         self._thread.start()
 
@@ -162,7 +159,7 @@ class Watcher:
             return True
         taken = self._configuration.apply_text(text)
         if taken and asked:
-            _log.info("configuration read again", digest=self._configuration.state.reloads)
+            _log.info("configuration read again", reloads=self._configuration.state.reloads)
         return taken
 
     def _cannot_read(self, reason: str) -> bool:

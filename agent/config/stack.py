@@ -75,4 +75,6 @@ class StackPlan:
 
 
 def build_plugins(stack: Stack, tools: Tools) -> list[Plugin]:
-    return [_PLUGINS[plugin.type](plugin.config, tools) for plugin in stack.plugins]
+    """In their order, without those that have nothing to do."""
+    built = [_PLUGINS[plugin.type](plugin.config, tools) for plugin in stack.plugins]
+    return [plugin for plugin in built if not plugin.idle]

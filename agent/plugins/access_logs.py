@@ -31,6 +31,7 @@ class AccessLogsPlugin:
         self.needs = _NEEDS[options.mode] | rule_needs([check for check, _ in self._rules])
         for _, mode in self._rules:
             self.needs |= _NEEDS[mode]
+        self.idle = options.mode == "none" and not options.rules
 
     def finished(self, subject: Subject, emit: Emit) -> None:
         del emit

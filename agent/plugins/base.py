@@ -35,6 +35,8 @@ class Plugin(Protocol):
     """
 
     needs: Needs
+    idle: bool
+    """There is nothing it could do: no store, or its level is none. It is not asked."""
 
     def finished(self, subject: Subject, emit: Emit) -> None: ...
 

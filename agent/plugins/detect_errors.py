@@ -30,6 +30,7 @@ class DetectErrorsPlugin:
         self._queue = tools.stores.queue(options.object_store_id)
         self._rules = [ErrorCheck(rule) for rule in options.rules]
         self.needs = NOTHING
+        self.idle = not options.rules
         for rule in options.rules:
             self.needs |= _needs(rule, stored=self._queue is not None)
 

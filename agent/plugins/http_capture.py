@@ -31,6 +31,7 @@ class HttpCapturePlugin:
             self.needs = LEVEL_NEEDS[options.level] | rule_needs([one[0] for one in self._rules])
             for _, level, _ in self._rules:
                 self.needs |= LEVEL_NEEDS[level]
+        self.idle = self._queue is None or (options.level == "none" and not options.rules)
 
     def finished(self, subject: Subject, emit: Emit) -> None:
         queue = self._queue

@@ -16,6 +16,7 @@ SIZES: Final = (256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 41
 
 class HttpMetricsPlugin:
     needs = NOTHING
+    idle = False
 
     def __init__(self, options: HttpMetrics, tools: Tools) -> None:
         del options

@@ -66,12 +66,12 @@ class QscanPlugin:
         self._options = options
         self._counters = tools.counters
         self._sampler = Sampler(options)
-        self._on = self._queue is not None and self._kind != "disabled"
-        self.needs = Needs(headers=True, bodies=True) if self._on else NOTHING
+        self.idle = self._queue is None or self._kind == "disabled"
+        self.needs = NOTHING if self.idle else Needs(headers=True, bodies=True)
 
     def finished(self, subject: Subject, emit: Emit) -> None:
         queue = self._queue
-        if not self._on or queue is None or not self._sampler.wants(endpoint_of(subject)):
+        if queue is None or not self._sampler.wants(endpoint_of(subject)):
             return
         digest, data = subject.transaction("full")
         if not queue.offer(digest, data):

@@ -15,8 +15,7 @@ class ReportUsagePlugin:
 
     def __init__(self, options: ReportUsage, tools: Tools) -> None:
         del options
-        self._wanted = any(store.shape == "qtap" for store in tools.stores.events)
+        self.idle = not any(store.shape == "qtap" for store in tools.stores.events)
 
     def finished(self, subject: Subject, emit: Emit) -> None:
-        if self._wanted:
-            emit(request_record(subject))
+        emit(request_record(subject))

@@ -183,6 +183,8 @@ def _references(config: Config, reader: Decoder) -> None:
         if name and name not in config.stacks:
             words = near(name, config.stacks)
             reader.error(place, f"names {name!r}, which stacks does not define{words}")
+    if config.stacks and not config.stack_names:
+        reader.warn("stacks", "no stack is in use: tap.http.stack names the one for HTTP")
     domains: set[str] = set()
     for index, endpoint in enumerate(config.tap.endpoints):
         if endpoint.domain.lower() in domains:

@@ -85,6 +85,7 @@ def many_reloads(folder: Path, *, reloads: int) -> Seen:
             listener.linker.configure(policy.link)
             taken.release()
         inside.configuration.release(listener.linker.plans())
+        inside.told.events.clear()
     bringing.join()
     listener.linker.shutdown(listener.now)
     threads = _threads() - threads_before

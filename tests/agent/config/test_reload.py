@@ -134,7 +134,7 @@ def test_many_reloads_under_load(tmp_path: Path) -> None:
     assert seen.exchanges > 1_000
     assert seen.wrong == []
     assert seen.threads <= 8
-    assert seen.grown_bytes < 32 * 1024 * 1024
+    assert seen.grown_bytes < 24 * 1024 * 1024
 
 
 def test_exchanges_of_many_connections_at_a_reload(tmp_path: Path) -> None:

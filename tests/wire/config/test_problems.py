@@ -290,3 +290,11 @@ def test_the_first_store_is_the_default_unless_it_is_disabled() -> None:
     assert first is not None
     assert first.name == "stdout"
     assert parse_config(text % "disabled").config.object_store is None
+
+
+def test_stacks_that_nothing_uses() -> None:
+    text = "version: 2\nstacks: {s: {plugins: [{type: report_usage}]}}\n"
+    (warning,) = parse_config(text).warnings
+    assert (warning.line, warning.path) == (2, "stacks")
+    assert "tap.http.stack" in warning.message
+    assert parse_config(text + "tap: {http: {stack: s}}\n").warnings == ()
