@@ -18,7 +18,7 @@ from tests.agent.traffic import client, server
 WHO = Who(container_name="web", container_image="shop:1", pod_name="shop-1", pod_namespace="prod")
 
 
-def watched(folder: Path, **facts: object) -> tuple[Inside, Through, ConnectionReporter]:
+def watched(folder: Path, **facts: Any) -> tuple[Inside, Through, ConnectionReporter]:
     role = facts.pop("role", "client")
     connection = (server if role == "server" else client)(container_id="c" * 64, **facts)
     inside = Inside(folder, stack("{type: report_usage}"), connection=connection, who=WHO)
