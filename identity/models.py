@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.db.models.functions import Lower
 
+from identity.brand_models import Brand
 from identity.erasure_models import ErasureStep
 from identity.mfa_models import (
     MfaExemption,
@@ -36,6 +37,7 @@ __all__ = [
     "AccessOutcome",
     "Account",
     "AccountState",
+    "Brand",
     "ErasureStep",
     "KnownDevice",
     "Membership",

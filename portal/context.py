@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
+from identity.brands import BrandInfo, brand_for_host, brand_of
+from portal.hosts import named_host
+
 THEMES: Final = ("system", "light", "dark")
 THEME_COOKIE: Final = "qcloud-theme"
 KEYS_COOKIE: Final = "qcloud-keys"
@@ -15,6 +18,7 @@ _FRAGMENTS: Final = {"main#main": "main", "div#peek": "peek"}
 def portal(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get(THEME_COOKIE, "system")
     return {
+        "brand": brand(request),
         "here": getattr(request, "here", None),
         "csp_nonce": getattr(request, "csp_nonce", ""),
         "layout": layout(request),
@@ -23,6 +27,14 @@ def portal(request: HttpRequest) -> dict[str, Any]:
         "keys_off": request.COOKIES.get(KEYS_COOKIE) == "off",
         "request_id": getattr(request, "request_id", ""),
     }
+
+
+def brand(request: HttpRequest) -> BrandInfo:
+    """Of the account that the page belongs to; outside one, of the host name."""
+    here = getattr(request, "here", None)
+    if here is not None:
+        return brand_of(here.account.path)
+    return brand_for_host(named_host(request))
 
 
 def layout(request: HttpRequest) -> str:

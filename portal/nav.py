@@ -109,6 +109,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             "Settings",
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                Item("branding", "Branding", "sun", Permission.IDENTITY_BRANDING_WRITE, "d"),
                 *_PEOPLE,
                 _DELIVERIES,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
@@ -156,6 +157,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             (
                 Item("settings", "Platform", "settings", Permission.QCLOUD_SETTINGS_READ, "s"),
                 Item("own-account", "Account", "building", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                Item("branding", "Branding", "sun", Permission.IDENTITY_BRANDING_WRITE, "d"),
             ),
         ),
     ),

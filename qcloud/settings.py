@@ -46,6 +46,7 @@ PRODUCTION = MODE == "production"
 DEBUG = env.flag("QCLOUD_DEBUG", default=False)
 SECRET_KEY = _secret("QCLOUD_SECRET_KEY")
 ALLOWED_HOSTS = list(env.names("QCLOUD_ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]")))
+"""Those that the operator names; portal.hosts adds those of the brands."""
 CSRF_TRUSTED_ORIGINS = list(env.names("QCLOUD_TRUSTED_ORIGINS"))
 
 ROOT_URLCONF = "qcloud.urls"
@@ -70,6 +71,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "qcloud.kernel.logs.RequestIdMiddleware",
+    "portal.hosts.BrandHostMiddleware",
     "portal.middleware.SecurityHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.sessions.PortalSessionMiddleware",

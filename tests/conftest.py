@@ -8,6 +8,7 @@ import pytest
 import structlog
 from django.test import TransactionTestCase
 
+from identity import brands
 from qcloud.kernel import settings
 from tests.services import plugin
 from vaultsvc.keys import held
@@ -37,6 +38,7 @@ def _empty_instead_of_flush() -> None:
 def _settings_are_read_afresh() -> None:
     """What one test stored is gone from the database, and must be from the process as well."""
     settings.forget()
+    brands.forget()
 
 
 @pytest.fixture(autouse=True)

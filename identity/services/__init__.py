@@ -1,6 +1,7 @@
 """What changes accounts, staff and sessions. Each function checks, changes and audits."""
 
 from identity.services.accounts import account_create, platform_create
+from identity.services.branding import brand_logo_set, brand_reset, brand_set
 from identity.services.delegation import (
     delegation_end,
     delegation_grant_create,
@@ -84,6 +85,9 @@ __all__ = [
     "account_resume",
     "account_suspend",
     "allow_list_set",
+    "brand_logo_set",
+    "brand_reset",
+    "brand_set",
     "break_glass_now",
     "delegation_end",
     "delegation_grant_create",

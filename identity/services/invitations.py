@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 
 from audit.services import record
 from identity.actors import actor_for
+from identity.brands import mail_brand
 from identity.errors import InvitationClosed, InvitationUnknown
 from identity.models import Account, Invitation, Membership, User
 from identity.selectors import (
@@ -270,6 +271,7 @@ def _send(actor: Actor, row: Invitation, place: Scope, link: Link) -> None:
         },
         # Each sending has a link of its own.
         key=f"invitation:{row.id}:{row.token_hash[:16]}",
+        brand=mail_brand(place.path),
     )
 
 

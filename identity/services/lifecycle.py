@@ -13,14 +13,17 @@ from typing import Final
 from uuid import UUID
 
 from audit.services import record
-from identity.models import Account, AccountState
+from identity.brands import mail_brand
+from identity.models import Account, AccountState, Membership
 from identity.policies import CLOSING_GRACE
 from identity.selectors import AccountInfo, account_info
 from identity.services.places import acting, row_below
+from notify.services import mail_send
 from qcloud.kernel import outbox
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Invalid
-from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
+from qcloud.kernel.permissions import Actor, Permission, RoleName, require, require_fresh
+from qcloud.kernel.scope import unscoped
 from qcloud.kernel.settings import value
 
 CLOSING: Final = "identity.account.closing"
@@ -72,6 +75,7 @@ def account_close(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo
         row.erase_at = now() + value(CLOSING_GRACE)
         info = _change_state(actor, row, AccountState.CLOSING, "close", why)
         outbox.publish(CLOSING, {"erase_at": row.erase_at.isoformat()}, account_id=row.id)
+        _tell_owners(row, f"{row.name} is closed", _closing_lines(row, why))
     return info
 
 
@@ -87,6 +91,7 @@ def account_close_withdraw(*, actor: Actor, account_id: UUID) -> AccountInfo:
         back, row.state_before, row.erase_at = AccountState(row.state_before), "", None
         info = _change_state(actor, row, back, "close_withdraw", "")
         outbox.publish(WITHDRAWN, {}, account_id=row.id)
+        _tell_owners(row, f"{row.name} is open again", ["The closing was withdrawn."])
     return info
 
 
@@ -112,6 +117,30 @@ def _change_state(
         | ({"erase_at": row.erase_at.isoformat()} if row.erase_at else {}),
     )
     return info
+
+
+def _closing_lines(row: Account, why: str) -> list[str]:
+    until = f"{row.erase_at:%d %B %Y, %H:%M} UTC"
+    return [
+        f"Reason: {why}",
+        f"Until {until} everything can be read, and the closing can be withdrawn.",
+        "After that it is erased for good.",
+    ]
+
+
+def _tell_owners(row: Account, heading: str, lines: list[str]) -> None:
+    with unscoped("lifecycle: the owners of an account below are told"):
+        owners = Membership.objects.filter(account_id=row.id, role=RoleName.OWNER)
+        addresses = list(owners.values_list("user__email", flat=True))
+        for address in addresses:
+            mail_send(
+                account_id=row.id,
+                to=address,
+                template="notice",
+                context={"heading": heading, "lines": lines, "link": ""},
+                key=f"lifecycle:{row.state}:{row.state_since:%Y%m%d%H%M%S%f}:{address}"[:200],
+                brand=mail_brand(row.account_path),
+            )
 
 
 def _expect(row: Account, state: AccountState) -> None:

@@ -37,6 +37,9 @@ from identity.services import (
     account_resume,
     account_suspend,
     allow_list_set,
+    brand_logo_set,
+    brand_reset,
+    brand_set,
     delegation_end,
     delegation_grant_create,
     delegation_grant_revoke,
@@ -184,6 +187,17 @@ BY_RESELLER: dict[str, tuple[str, Call]] = {
             actor=replace(a, proved_at=now()), account_id=s.customer.account.id, reason="test"
         ),
     ),
+    "brand_set": (
+        "identity.brand.set",
+        lambda _s, a: brand_set(
+            actor=a, product="Other", accent_light="", accent_dark="", sender="", host=""
+        ),
+    ),
+    "brand_logo_set": (
+        "identity.brand.logo_set",
+        lambda _s, a: brand_logo_set(actor=a, data=b""),
+    ),
+    "brand_reset": ("identity.brand.reset", lambda _s, a: brand_reset(actor=a)),
     "account_close_withdraw": ("identity.account.close_withdraw", _withdraw),
     "quotas_set": (
         "identity.account.quotas_set",

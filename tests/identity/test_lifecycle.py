@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
+from django.apps import apps
 
 from audit.selectors import EntryFilter, entries
 from fleet.services import environment_create
@@ -110,6 +112,28 @@ def test_what_is_on_its_way_out_is_neither_closed_nor_suspended_nor_resumed(
     with pytest.raises(Conflict):
         account_resume(actor=boss, account_id=place)
     assert row_of(customer_owner).state == state
+
+
+def test_the_owners_are_told_and_nobody_else(
+    reseller_owner: Person, customer_owner: Person, customer_viewer: Person
+) -> None:
+    account_close(
+        actor=fresh(reseller_owner), account_id=customer_owner.account.id, reason="moved away"
+    )
+    account_close_withdraw(actor=reseller_owner.actor, account_id=customer_owner.account.id)
+    with unscoped("test"):
+        sent = deliveries_of(customer_owner.account.id)
+    assert sent == [
+        (customer_owner.email, "Acme is closed"),
+        (customer_owner.email, "Acme is open again"),
+    ]
+    assert customer_viewer.email not in str(sent)
+
+
+def deliveries_of(account_id: UUID) -> list[tuple[str, str]]:
+    model = apps.get_model("notify", "Delivery")
+    rows = model._default_manager.filter(account_id=account_id, what="notice").order_by("id")
+    return [(row.to, row.subject) for row in rows]
 
 
 def test_closing_needs_the_right_a_fresh_proof_a_reason_and_a_place_below(
