@@ -199,6 +199,7 @@ admin: Patterns = [
     path("mfa/rules", mfa.rule_set, name="mfa-rule-set"),
     path("mfa/rules/<uuid:rule_id>/remove", mfa.rule_remove, name="mfa-rule-remove"),
     path("mfa/groups", mfa.group_set, name="mfa-group-set"),
+    path("mfa/reset", mfa.factors_reset, name="mfa-factors-reset"),
     path("mfa/exemptions", mfa.exempt, name="mfa-exempt"),
     path("mfa/exemptions/<uuid:exemption_id>/end", mfa.exemption_end, name="mfa-exemption-end"),
     *_seller("accounts"),

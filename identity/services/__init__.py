@@ -36,6 +36,7 @@ from identity.services.lifecycle import (
 from identity.services.mfa import (
     mfa_exempt,
     mfa_exemption_end,
+    mfa_factors_reset,
     mfa_group_set,
     mfa_policy_with,
     mfa_rule_draft,
@@ -106,6 +107,7 @@ __all__ = [
     "locked_names",
     "mfa_exempt",
     "mfa_exemption_end",
+    "mfa_factors_reset",
     "mfa_group_set",
     "mfa_policy_with",
     "mfa_rule_draft",

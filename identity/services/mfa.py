@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from audit.services import record
-from identity.access import clean
+from identity.access import Visitor, clean
 from identity.mfa import Exemption, Policy, Rule, exemption_of, policy, rule_of
 from identity.models import (
     Account,
@@ -20,6 +20,8 @@ from identity.models import (
     Subject,
     User,
 )
+from identity.otp import engine
+from identity.services.passwords import sessions_end
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
@@ -130,6 +132,26 @@ def mfa_exemption_end(*, actor: Actor, exemption_id: UUID) -> None:
         row.ends_at = now()
         row.save(update_fields=["ends_at"])
         _note(actor, "exemption_end", row.id, why=row.reason)
+
+
+def mfa_factors_reset(*, actor: Actor, email: str, reason: str) -> None:
+    """Take a person's app and codes away and end its sessions, when the telephone is lost and
+    no recovery code is left. The person sets up anew at its next sign-in, where one is required.
+
+    Raises ``Denied``, ``StepUpNeeded``, ``Invalid``.
+    """
+    require(actor, Permission.IDENTITY_MFA_WRITE)
+    require_fresh(actor)
+    words, name = clean(reason.strip(), 200), clean(email.strip().lower(), 254)
+    if len(words) < 10:
+        raise Invalid("Say why.", fields={"reason": "At least ten characters: auditors read it."})
+    with unscoped("MFA policy: it stands above all accounts"):
+        user = User.objects.filter(email=name).first()
+        if user is None:
+            raise Invalid("Nobody has this address.", fields={"email": "An e-mail address."})
+        engine().remove(user.id)
+        sessions_end(user, "the second factor was reset", Visitor(actor.ip, "", actor.request_id))
+        _note(actor, "factors_reset", user.id, whom=name, why=words)
 
 
 def mfa_group_set(*, actor: Actor, name: str, emails: str) -> UUID:

@@ -16,6 +16,7 @@ from identity.selectors import children
 from identity.services import (
     mfa_exempt,
     mfa_exemption_end,
+    mfa_factors_reset,
     mfa_group_set,
     mfa_policy_with,
     mfa_rule_draft,
@@ -244,6 +245,20 @@ def exempt(request: HttpRequest, here: Here) -> HttpResponseBase:
         )
 
     return _done(request, here, "exempt", "The exemption holds.", change)
+
+
+@action(Permission.IDENTITY_MFA_WRITE)
+def factors_reset(request: HttpRequest, here: Here) -> HttpResponseBase:
+    posted = request.POST
+    return _done(
+        request,
+        here,
+        "reset",
+        "The second factor was taken away; the person's sessions have ended.",
+        lambda: mfa_factors_reset(
+            actor=here.actor, email=posted.get("email", ""), reason=posted.get("why", "")
+        ),
+    )
 
 
 @action(Permission.IDENTITY_MFA_WRITE)

@@ -48,6 +48,7 @@ from identity.services import (
     invitation_revoke,
     mfa_exempt,
     mfa_exemption_end,
+    mfa_factors_reset,
     mfa_group_set,
     mfa_rule_remove,
     mfa_rule_set,
@@ -361,6 +362,12 @@ BY_CLOUD: dict[str, tuple[str, Call]] = {
     "mfa_exemption_end": (
         "identity.mfa.exemption_end",
         lambda s, a: mfa_exemption_end(actor=_fresh(a), exemption_id=_exempt(s, s.cloud.actor)),
+    ),
+    "mfa_factors_reset": (
+        "identity.mfa.factors_reset",
+        lambda s, a: mfa_factors_reset(
+            actor=_fresh(a), email=s.customer.email, reason="telephone lost, seen in person"
+        ),
     ),
     "mfa_group_set": (
         "identity.mfa.group_set",

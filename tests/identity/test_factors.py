@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -270,3 +271,17 @@ def test_a_rule_holds_in_open_sessions_from_the_next_request_on(customer_owner: 
     with unscoped("test"):
         MfaRule.objects.filter(id=rule.id).update(grace_days=3)
     assert not services.must_set_up(row)
+
+
+def test_who_lost_everything_begins_anew_once_the_provider_reset_it(
+    cloud_admin: Person, customer_owner: Person
+) -> None:
+    set_up(customer_owner)
+    services.mfa_factors_reset(
+        actor=replace(cloud_admin.actor, proved_at=now()),
+        email=customer_owner.email,
+        reason="telephone lost, seen in person",
+    )
+    with unscoped("test"):
+        assert not Session.objects.filter(user=customer_owner.user).exists()
+    assert enter(customer_owner, visit()).stage == Stage.FULL

@@ -243,6 +243,7 @@ GET |= {
     "admin:mfa-rule-set": POST_ONLY,
     "admin:mfa-rule-remove": POST_ONLY,
     "admin:mfa-group-set": POST_ONLY,
+    "admin:mfa-factors-reset": POST_ONLY,
     "admin:mfa-exempt": POST_ONLY,
     "admin:mfa-exemption-end": POST_ONLY,
 }
@@ -371,6 +372,7 @@ POST |= {
     "admin:mfa-rule-set": (302, 422, 404, 404, 404, 404, 404),
     "admin:mfa-rule-remove": (302, 404, 404, 404, 404, 404, 404),
     "admin:mfa-group-set": (302, 422, 404, 404, 404, 404, 404),
+    "admin:mfa-factors-reset": (302, 422, 404, 404, 404, 404, 404),
     "admin:mfa-exempt": (302, 422, 404, 404, 404, 404, 404),
     "admin:mfa-exemption-end": (302, 404, 404, 404, 404, 404, 404),
     # Last: whoever signs out everywhere else has no session left in the other portals.
