@@ -283,7 +283,7 @@ def _notices(here: Here) -> list[Notice]:
 
 def _cost(here: Here) -> str:
     """The month so far, where the reader may know and prices are known."""
-    if not here.may(Permission.BILLING_USAGE_READ):
+    if here.actor.environments is not None or not here.may(Permission.BILLING_USAGE_READ):
         return ""
     found = estimate(here.scope)
     if found.total is None or found.currency is None:
