@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_the_pages_of_people_are_silent_and_readable(
     live_server: LiveServer,
-    browser: Browser,  # noqa: F811  the fixture
+    browser: Browser,
     world: World,  # noqa: ARG001
     customer_owner: Person,
     customer_viewer: Person,
@@ -46,7 +46,7 @@ def test_the_pages_of_people_are_silent_and_readable(
 
 def test_delegated_access_from_reason_to_end(
     live_server: LiveServer,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     world: World,  # noqa: ARG001
     reseller_owner: Person,
     customer_owner: Person,
