@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories.cast import Person, invite, last_token
-from tests.portal.browser import axe_findings, overflow, visit
+from tests.portal.browser import Scheme, axe_findings, overflow, visit
 from tests.portal.test_browser import browser
 from tests.portal.world import World
 
@@ -24,7 +24,7 @@ def test_the_pages_of_people_are_silent_and_readable(
     customer_owner: Person,
     customer_viewer: Person,
     width: int,
-    scheme: str,
+    scheme: Scheme,
 ) -> None:
     invite(customer_owner.account, "viewer", "new@acme.example", customer_owner.actor)
     paths = ["staff", "staff?dialog=invite", f"staff/{customer_viewer.user.id}", "roles",
@@ -32,13 +32,13 @@ def test_the_pages_of_people_are_silent_and_readable(
     with visit(browser, live_server.url, customer_owner, width=width, scheme=scheme) as (
         page,
         watch,
-    ):  # type: ignore[arg-type]
+    ):
         for path in paths:
             page.goto(f"/c/acme/{path}")
             assert axe_findings(page) == [], path
             assert overflow(page) <= 0, path
         assert watch.findings == []
-    with visit(browser, live_server.url, None, width=width, scheme=scheme) as (page, watch):  # type: ignore[arg-type]
+    with visit(browser, live_server.url, None, width=width, scheme=scheme) as (page, watch):
         page.goto(f"/c/invitation-{last_token()}")
         assert axe_findings(page) == []
         assert watch.findings == []
