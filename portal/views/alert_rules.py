@@ -16,11 +16,11 @@ from notify.channels import channels
 from portal.door import action, page
 from portal.here import Here
 from portal.kit import alerting
+from portal.kit.charts import Chart, Series
 from portal.kit.forms import Done, Failure, attempt
-from portal.kit.sparklines import sparkline
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES
-from pulse.alerts.preview import preview
+from pulse.alerts.preview import Preview, preview
 from pulse.alerts.rules import FILTERS, MEASURES, Draft, Spec
 from pulse.alerts.selectors import RuleInfo, rule, rules
 from pulse.alerts.services import rule_change, rule_create, rule_remove, rule_switch
@@ -132,7 +132,7 @@ def _made(
         if isinstance(outcome, Failure):
             return outcome
         draft: Draft = outcome.result
-        return lambda: preview(here.scope, draft.spec, draft.environment_id, now())
+        return lambda: _previewed(here, draft)
     if found is None:
         return attempt(
             request,
@@ -159,7 +159,7 @@ def _form(
         messages.success(request, f"“{outcome.result.name}” watches from now on.")
         return HttpResponseRedirect(here.url("alert-rule", outcome.result.id))
     failed = outcome if isinstance(outcome, Failure) else None
-    shown = outcome() if callable(outcome) else None
+    shown, chart = outcome() if callable(outcome) else (None, None)
     known = channels(here.scope) if here.may(Permission.NOTIFY_CHANNEL_READ) else []
     typed = dict(request.POST.items()) if request.method == "POST" else dict(values)
     chosen = {
@@ -177,12 +177,37 @@ def _form(
         "channels": [(c, str(c.id) in chosen["channels"]) for c in known],
         "escalation": [(c, str(c.id) in chosen["escalation_channels"]) for c in known],
         "preview": shown,
-        "picture": sparkline([v for _at, v in shown.points], shown.sentence) if shown else "",
+        "chart": chart,
         "crumbs": [("Alerts", here.url("alerts")), ("Rules", here.url("alert-rules"))],
         "may_write": here.may_write(Permission.PULSE_ALERT_WRITE),
     }
     return render(
         request, "pages/alert_rule.html", context, status=failed.status if failed else 200
+    )
+
+
+def _previewed(here: Here, draft: Draft) -> tuple[Preview, Chart | None]:
+    shown = preview(here.scope, draft.spec, draft.environment_id, now())
+    return shown, _picture(shown, draft.spec) if shown.possible else None
+
+
+def _picture(shown: Preview, spec: Spec) -> Chart:
+    """The value that came nearest to firing in each stretch, and the threshold."""
+    times = tuple(at for at, _value in shown.points)
+    step = int((times[1] - times[0]).total_seconds()) if len(times) > 1 else 60
+    return Chart(
+        id="chart-preview",
+        title=MEASURES[spec.measure].label,
+        sentence=f"{spec.sentence}; in each stretch the value nearest to firing.",
+        unit=MEASURES[spec.measure].unit,
+        times=times,
+        series=(
+            Series("Value", "series-1", tuple(value for _at, value in shown.points)),
+            Series("Threshold", "series-2", (spec.threshold,) * len(times)),
+        ),
+        step=step,
+        brush=False,
+        now=int(shown.until.timestamp()),
     )
 
 

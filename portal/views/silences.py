@@ -41,7 +41,7 @@ def _spec(here: Here, names: dict[UUID | None, str]) -> TableSpec[SilenceInfo]:
             Column("since", "From", lambda s: s.starts_at, lambda s: Cell("", time=s.starts_at)),
             Column("until", "Until", lambda s: s.ends_at, lambda s: Cell("", time=s.ends_at)),
             Column("by", "By", lambda s: s.created_by),
-            Column("end", "", lambda _s: "", lambda s: _end(s) if may else Cell(""),
+            Column("end", "End now", lambda _s: "", lambda s: _end(s) if may else Cell(""),
                    sort=False, exported=False),
         ),
     )  # fmt: skip
@@ -49,7 +49,7 @@ def _spec(here: Here, names: dict[UUID | None, str]) -> TableSpec[SilenceInfo]:
 
 def _end(row: SilenceInfo) -> Cell:
     over = row.state == "over"
-    return Cell(formats.NONE) if over else Cell("End", form=f"end-{row.id}", tone="danger")
+    return Cell(formats.NONE) if over else Cell("End silence", form=f"end-{row.id}", tone="danger")
 
 
 def _matches(row: SilenceInfo, names: dict[UUID | None, str]) -> str:

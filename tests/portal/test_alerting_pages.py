@@ -108,7 +108,7 @@ def test_a_rule_is_previewed_made_changed_and_removed(
     assert 'value="1000"' in text(client, f"{new}?template=latency")
     shown = client.post(new, RULE | {"preview": "1"})
     assert "Would have fired once in the last 7 days." in shown.content.decode()
-    assert 'class="sparkline"' in shown.content.decode()
+    assert 'id="chart-preview"' in shown.content.decode()
     assert rules(customer_owner.scope) == [], "a preview makes nothing"
     quiet = client.post(new, RULE | {"preview": "1", "threshold": "100"})
     assert "Would not have fired" in quiet.content.decode()
