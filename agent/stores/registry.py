@@ -11,6 +11,7 @@ import structlog
 from agent.stores.base import EventStore, ObjectStore, StoreContext, StoreError
 from agent.stores.directory import DirectoryStore
 from agent.stores.queue import ObjectQueue
+from agent.stores.s3.store import open_s3
 from agent.stores.stdout import StdoutEvents, StdoutObjects
 from wire.config import Config
 from wire.config import EventStore as EventStoreConfig
@@ -37,6 +38,7 @@ def _stdout_events(config: EventStoreConfig, context: StoreContext) -> EventStor
 
 OBJECT_STORES: Final[dict[str, OpenObjects]] = {
     "directory": _directory,
+    "s3": open_s3,
     "stdout": _stdout_objects,
 }
 EVENT_STORES: Final[dict[str, OpenEvents]] = {"stdout": _stdout_events}
