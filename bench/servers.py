@@ -101,7 +101,7 @@ class Platform:
             time.sleep(0.2)
 
     def _start_all(self) -> None:
-        environment = self._start_postgres()
+        self.environment = environment = self._start_postgres()
         self._run("eventstore", "from pulse.eventstore.main import main; main()", environment)
         _until(self._eventstore_answers, "the event store")
         migrate(self.store)

@@ -29,7 +29,7 @@ class TopRow:
     errors: int
     """Answered with 4xx or 5xx."""
     p95_ms: float
-    """Within 1 %."""
+    """Within 1.6 %."""
 
 
 @dataclass(frozen=True)

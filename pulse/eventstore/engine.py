@@ -121,12 +121,15 @@ class Statement:
 
     def prepare(self, database: str, settings: Mapping[str, str]) -> None:
         with _translated():
-            for name, value in settings.items():
+            for name in settings:
                 if not _NAME.match(name):
                     raise EngineError(
                         f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_SETTING)"
                     )
-                self._handle.query(f"SET {name} = {_quoted(value)}")
+            if settings:
+                # One statement: each costs a third of a millisecond.
+                pairs = ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+                self._handle.query(f"SET {pairs}")
             if database and database != "default":
                 self._handle.query(f"USE `{database.replace('`', '``')}`")
 

@@ -9,31 +9,34 @@ from typing import Any, Final
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter, conditions
 from pulse.store.gate import ask
+from pulse.store.latency import P95, microseconds
 from qcloud.kernel.scope import Scope
 
+_P95: Final = 6
+"""Its place in both lists."""
 # 500 rows at most: nobody reads more, and hostile traffic can make many.
 
-_VENDORS: Final = """
+_VENDORS: Final = f"""
 SELECT vendor, count() AS requests, countIf(status >= 400), countIf(status = 0),
     sum(toUInt128(bytes_sent)), sum(toUInt128(bytes_received)),
-    quantileBFloat16(0.95)(duration_us), min(timestamp), max(timestamp),
+    {P95}, min(timestamp), max(timestamp),
     arraySort(groupUniqArray(20)(host)), arraySort(groupUniqArray(20)(exe)),
     arraySort(arrayFilter(x -> x != '', groupUniqArray(10)(auth_token_type)))
 FROM requests WHERE %s AND direction = 'egress-external' AND vendor != ''
 GROUP BY vendor ORDER BY requests DESC, vendor LIMIT 500
-"""
+"""  # noqa: S608  of our own texts alone
 
-_PROCESSES: Final = """
+_PROCESSES: Final = f"""
 SELECT exe, count() AS requests, countIf(status >= 400), countIf(status = 0),
     sum(toUInt128(bytes_sent)), sum(toUInt128(bytes_received)),
-    quantileBFloat16(0.95)(duration_us), min(timestamp), max(timestamp),
+    {P95}, min(timestamp), max(timestamp),
     arraySort(groupUniqArray(20)(hostname)),
     arraySort(arrayFilter(x -> x != '', groupUniqArray(20)(container_name))),
     arraySort(arrayFilter(x -> x != '', groupUniqArray(20)(user))),
     countIf(direction = 'ingress'), uniqIf(vendor, vendor != '')
 FROM requests WHERE %s
 GROUP BY exe ORDER BY requests DESC, exe LIMIT 500
-"""
+"""  # noqa: S608  of our own texts alone
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class VendorRow:
     bytes_sent: int
     bytes_received: int
     p95_us: float
-    """Within 1 %."""
+    """Within 1.6 %."""
     first_seen: datetime
     last_seen: datetime
     hosts: tuple[str, ...]
@@ -82,7 +85,7 @@ class ProcessRow:
 def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:
     where, parameters = conditions(scope, chosen)
     rows = ask(scope, _VENDORS % where, parameters, store=store)
-    return [VendorRow(*_tuples(row)) for row in rows]
+    return [VendorRow(*_plain(row)) for row in rows]
 
 
 def processes(
@@ -90,8 +93,10 @@ def processes(
 ) -> list[ProcessRow]:
     where, parameters = conditions(scope, chosen)
     rows = ask(scope, _PROCESSES % where, parameters, store=store)
-    return [ProcessRow(*_tuples(row)) for row in rows]
+    return [ProcessRow(*_plain(row)) for row in rows]
 
 
-def _tuples(row: Any) -> list[Any]:
-    return [tuple(value) if isinstance(value, list) else value for value in row]
+def _plain(row: Any) -> list[Any]:
+    values: list[Any] = [tuple(value) if isinstance(value, list) else value for value in row]
+    values[_P95] = microseconds(int(values[_P95]))
+    return values

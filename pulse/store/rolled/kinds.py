@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pulse.store.latency import KEY, QUANTILES
+
 MINUTE: Final = 60
 QUARTER: Final = 900
 HOUR: Final = 3_600
@@ -25,11 +27,11 @@ COUNTS: Final = {
     "replayed": "countIf(replayed)",
 }
 ERRORS: Final = "countIf(status >= 400)"
-QUANTILES: Final = "0.5, 0.95, 0.99"
-# quantilesBFloat16 counts values by the eight bits of their mantissa: an answer is within
-# 1 % of the exact one, and states merge without any loss, so that the rollup's answer is
-# the raw rows' answer bit for bit.
-LATENCY: Final = f"quantilesBFloat16State({QUANTILES})(duration_us)"
+HISTOGRAM: Final = f"(groupArray({KEY}), arrayWithConstant(count(), toUInt64(1)))"
+"""Of requests: their keys, one by one. Nothing is rounded twice, however it is merged."""
+COUNTED: Final = f"sumMap([{KEY}], [toUInt64(1)])"
+"""The same, each key once."""
+MERGED: Final = f"quantilesExactWeightedArray({QUANTILES})(histogram.1, histogram.2)"
 
 # One dimension each. The first may overflow: see ``OVERFLOWING``.
 VALUES: Final = {

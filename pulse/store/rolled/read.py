@@ -13,8 +13,9 @@ from typing import Any, Final
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter, conditions
 from pulse.store.gate import ask
+from pulse.store.latency import microseconds
 from pulse.store.rolled.cover import Cover, Rolled, Span
-from pulse.store.rolled.kinds import COUNTS, ERRORS, LATENCY, PLACES, QUANTILES, VALUES, flag_of
+from pulse.store.rolled.kinds import COUNTS, ERRORS, HISTOGRAM, MERGED, PLACES, VALUES, flag_of
 from pulse.store.series import Sums, sums_of
 from pulse.store.tops import Group
 from qcloud.kernel.scope import Scope
@@ -31,7 +32,6 @@ _DIMENSIONS: Final = {
 }
 """Fields of a filter that rollups know, with their kinds."""
 _ONLY_RAW: Final = ("path", "path_prefix", "query")
-_MERGE: Final = f"quantilesBFloat16Merge({QUANTILES})(latency)"
 _SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
 _RAW: Final = ", ".join(f"{text} AS {name}" for name, text in COUNTS.items())
 _CLASSES: Final = {"none": "0", "2xx": "2", "3xx": "3", "4xx": "4", "5xx": "5"}
@@ -99,20 +99,20 @@ def series(
     columns = ", ".join(COUNTS)
     bucket = "intDiv(toUnixTimestamp64Micro(timestamp), {step:Int64})"
     branches = [
-        f"SELECT {bucket} AS b, {_RAW}, {LATENCY} AS latency FROM requests"  # noqa: S608
+        f"SELECT {bucket} AS b, {_RAW}, {HISTOGRAM} AS histogram FROM requests"  # noqa: S608
         f" WHERE {where} AND {spans} GROUP BY b"
         for spans in _raw_conditions(found.raw)
     ]
     rolled_where = _rolled_where(scope, chosen, source)
     branches += [
         f"SELECT intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000, {{step:Int64}}) AS b,"  # noqa: S608
-        f" {columns}, latency FROM rollups WHERE {_level(index, part)} AND {rolled_where}"
+        f" {columns}, histogram FROM rollups WHERE {_level(index, part)} AND {rolled_where}"
         for index, part in enumerate(found.rolled)
     ]
     if not branches:
         return {}, None
     sql = (
-        f"SELECT b, grouping(b) AS is_total, {_SUMS}, {_MERGE}"  # noqa: S608
+        f"SELECT b, grouping(b) AS is_total, {_SUMS}, {MERGED}"  # noqa: S608
         f" FROM ({' UNION ALL '.join(branches)}) GROUP BY b WITH ROLLUP"
     )
     parameters |= {"step": step_us, "value": source.value, **_versions(found)}
@@ -188,12 +188,12 @@ def _measured(
         return {}
     branches, parameters = _branches(
         scope, chosen, list(counted), found,
-        raw=f"{LATENCY} AS latency", rolled="latency", only=True,
+        raw=f"{HISTOGRAM} AS histogram", rolled="histogram", only=True,
     )  # fmt: skip
-    sql = f"SELECT k, v, {_MERGE} FROM ({branches}) GROUP BY k, v"  # noqa: S608
+    sql = f"SELECT k, v, {MERGED} FROM ({branches}) GROUP BY k, v"  # noqa: S608
     parameters |= {"kinds": [k for k, _ in pairs], "values": [v for _, v in pairs]}
     rows = ask(scope, sql, parameters, store=store)
-    return {(str(row[0]), str(row[1])): float(row[2][1]) for row in rows}
+    return {(str(row[0]), str(row[1])): microseconds(int(row[2][1])) for row in rows}
 
 
 def _branches(

@@ -14,28 +14,31 @@ from pulse.store.client import Store, default_store, unavailable
 from pulse.store.gate import ask_as_system
 from pulse.store.rolled.cover import Span, joined
 from pulse.store.rolled.kinds import (
+    COUNTED,
     COUNTS,
     CUBE,
     ERRORS,
-    LATENCY,
+    HISTOGRAM,
     MAX_CELLS,
     MAX_VALUES,
     MINUTE,
     OVERFLOWING,
     PLACES,
-    QUANTILES,
     QUARTER,
     VALUES,
     flag_of,
 )
 
 _NAMES: Final = (*COUNTS, "errors")
-_RAW: Final = ", ".join((*(f"{text} AS {name}" for name, text in COUNTS.items()),
-                         f"{ERRORS} AS errors", f"{LATENCY} AS latency"))  # fmt: skip
+_COUNTS: Final = ", ".join((*(f"{text} AS {name}" for name, text in COUNTS.items()),
+                            f"{ERRORS} AS errors"))  # fmt: skip
+_CELLS: Final = f"{_COUNTS}, {HISTOGRAM} AS histogram"
+"""For the small groups of the cube."""
+_RAW: Final = f"{_COUNTS}, {COUNTED} AS histogram"
 _SUMS: Final = ", ".join((*(f"sum(r.{name})" for name in _NAMES),
-                          f"quantilesBFloat16MergeState({QUANTILES})(r.latency)"))  # fmt: skip
+                          "sumMap(r.histogram)"))  # fmt: skip
 _COLUMNS: Final = ", ".join(("account_id", "level", "kind", "bucket", "version", "environment_id",
-                             "value", *CUBE, *_NAMES, "latency"))  # fmt: skip
+                             "value", *CUBE, *_NAMES, "histogram"))  # fmt: skip
 _VERSION: Final = (
     "transform(toUInt32({0}), {{starts:Array(UInt32)}}, {{versions:Array(UInt64)}}, toUInt64(0))"
 )
@@ -153,7 +156,7 @@ def _cube() -> str:
     dimensions = ", ".join(CUBE)
     return _filled(
         f"SELECT {{account:UUID}}, {QUARTER}, 'cube' AS kind, {_QUARTER_OF} AS b,"
-        f" {_VERSION.format('b')} AS version, environment_id, '', {dimensions}, {_RAW}"
+        f" {_VERSION.format('b')} AS version, environment_id, '', {dimensions}, {_CELLS}"
         f" {_OF_REQUESTS} GROUP BY b, environment_id, {dimensions} HAVING NOT {_MISSING}"
     )
 
