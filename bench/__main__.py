@@ -12,6 +12,11 @@ from typing import Final
 
 BENCHMARKS: Final = {
     "ingest_json": "bench.ingest",
+    "ingest_columnar": "bench.ingest",
+    "bytes_per_event": "bench.ingest",
+    "dashboards_10m": "bench.rolled",
+    "drilldown": "bench.rolled",
+    "dashboards_50m": "bench.rolled_fifty",
     "agent_cpu": "bench.agent",
     "target_cpu": "bench.agent",
     "dropped": "bench.agent",

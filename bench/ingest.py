@@ -23,11 +23,18 @@ from typing import Final
 import urllib3
 import zstandard
 
+from agent.uplink.columnar import columns_of
 from bench.corpora import event_batches
 from bench.result import Result
 from bench.servers import TOKEN, Platform, platform_on_disk
 from qcloud.kernel.ids import new_id
-from wire.protocol import BOOT_HEADER, EVENTS_CONTENT_TYPE, EVENTS_PATH, SEQUENCE_HEADER
+from wire.protocol import (
+    BOOT_HEADER,
+    COLUMNS_CONTENT_TYPE,
+    EVENTS_CONTENT_TYPE,
+    EVENTS_PATH,
+    SEQUENCE_HEADER,
+)
 
 EVENTS: Final = 400_000
 BATCH: Final = 5_000
@@ -40,24 +47,45 @@ _DEADLINE_SECONDS: Final = 120.0
 @dataclass(frozen=True)
 class Corpus:
     batches: list[bytes]
-    """Compressed, as an agent sends them."""
+    """Lines, compressed, as an agent sends them."""
+    columns: list[bytes]
+    """The same in columns."""
     inserts: list[bytes]
     """Plain lines, as the baseline loads them."""
 
 
 def run() -> Iterable[Result]:
-    """One result: events a second of processor time; medians of interleaved repetitions."""
+    """Events a second of processor time, medians of interleaved repetitions; bytes an event."""
     corpus = _corpus()
-    ours, plain = [], []
+    ours, columnar, plain = [], [], []
     with platform_on_disk() as platform:
         _baseline_table(platform)
         for repetition in range(REPETITIONS + 1):
-            mine, theirs = _ours(platform, corpus), _plain(platform, corpus)
+            lines = _ours(platform, corpus.batches, EVENTS_CONTENT_TYPE)
+            cells = _ours(platform, corpus.columns, COLUMNS_CONTENT_TYPE)
+            if repetition == REPETITIONS:
+                stored = _bytes_an_event(platform)
+            theirs = _plain(platform, corpus)
             if repetition:  # the first warms caches and pages in the engine
-                ours.append(mine)
+                ours.append(lines)
+                columnar.append(cells)
                 plain.append(theirs)
-    value, baseline = statistics.median(ours), statistics.median(plain)
-    yield Result("ingest_json", value, "events/cpu-s", baseline, value / baseline, len(ours))
+    baseline = statistics.median(plain)
+    for name, values in (("ingest_json", ours), ("ingest_columnar", columnar)):
+        value = statistics.median(values)
+        yield Result(name, value, "events/cpu-s", baseline, value / baseline, len(values))
+    yield Result("bytes_per_event", stored, "bytes", None, None, 1)
+
+
+def _bytes_an_event(platform: Platform) -> float:
+    """Of ``requests`` on disk, indices included, once everything is merged."""
+    client = platform.store.client()
+    client.command("OPTIMIZE TABLE requests FINAL")
+    sql = (
+        "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts"
+        " WHERE active AND database = currentDatabase() AND table = 'requests'"
+    )
+    return float(str(client.command(sql)))
 
 
 def _corpus() -> Corpus:
@@ -65,19 +93,20 @@ def _corpus() -> Corpus:
     plain = list(event_batches(EVENTS, BATCH))
     size = BASELINE_INSERT // BATCH
     joined = (b"".join(plain[i : i + size]) for i in range(0, len(plain), size))
-    return Corpus([compressor.compress(batch) for batch in plain], list(joined))
+    lines = [compressor.compress(batch) for batch in plain]
+    return Corpus(lines, [compressor.compress(columns_of(b)) for b in plain], list(joined))
 
 
-def _ours(platform: Platform, corpus: Corpus) -> float:
+def _ours(platform: Platform, batches: list[bytes], content_type: str) -> float:
     platform.empty("requests")
     started = platform.cpu_seconds()
-    _send(platform.ingest_url, corpus.batches)
+    _send(platform.ingest_url, batches, content_type)
     _wait(platform, EVENTS)
     used = platform.cpu_seconds() - started
     return EVENTS / used
 
 
-def _send(url: str, batches: list[bytes]) -> None:
+def _send(url: str, batches: list[bytes], content_type: str) -> None:
     """All batches from a few connections, each answered before the next on the same one."""
     boot = str(new_id())
     pool = urllib3.PoolManager(maxsize=SENDERS)
@@ -90,7 +119,7 @@ def _send(url: str, batches: list[bytes]) -> None:
             body=body,
             headers={
                 "Authorization": f"Bearer {TOKEN}",
-                "Content-Type": EVENTS_CONTENT_TYPE,
+                "Content-Type": content_type,
                 "Content-Encoding": "zstd",
                 BOOT_HEADER: boot,
                 SEQUENCE_HEADER: str(number),
@@ -158,8 +187,15 @@ def profile() -> Iterator[str]:
     corpus = _corpus()
     with platform_on_disk() as platform:
         _baseline_table(platform)
-        _ours(platform, corpus)
-        before = platform.cpu_by_process()
-        _ours(platform, corpus)
-        for name, seconds in platform.cpu_by_process().items():
-            yield f"{name}: {(seconds - before[name]) / EVENTS * 1e6:.2f} µs an event"
+        for batches, kind in (
+            (corpus.batches, EVENTS_CONTENT_TYPE),
+            (corpus.columns, COLUMNS_CONTENT_TYPE),
+        ):
+            _ours(platform, batches, kind)
+            before = platform.cpu_by_process()
+            _ours(platform, batches, kind)
+            for name, seconds in platform.cpu_by_process().items():
+                cost = (seconds - before[name]) / EVENTS * 1e6
+                yield f"{kind}: {name}: {cost:.2f} µs an event"
+        yield f"engine alone: {1e6 / _plain(platform, corpus):.2f} µs an event"
+        yield f"{_bytes_an_event(platform):.1f} bytes an event"

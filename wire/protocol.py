@@ -35,6 +35,8 @@ AGENT_TOKEN_HEADER: Final = "X-QCloud-Agent-Token"  # noqa: S105  a header's nam
 BOOT_HEADER: Final = "X-QCloud-Boot"
 SEQUENCE_HEADER: Final = "X-QCloud-Sequence"
 EVENTS_CONTENT_TYPE: Final = "application/x-ndjson"
+COLUMNS_CONTENT_TYPE: Final = "application/vnd.apache.arrow.stream"
+"""The same events in columns; only to a platform that named it in ``formats``."""
 CONTENT_ENCODINGS: Final = ("identity", "gzip", "zstd")
 
 MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -107,6 +109,8 @@ class HeartbeatRequest(msgspec.Struct, kw_only=True, rename="camel", omit_defaul
 class HeartbeatResponse(msgspec.Struct, kw_only=True, rename="camel"):
     config_digest: str
     interval_seconds: float = 30.0
+    formats: list[str] = msgspec.field(default_factory=lambda: [EVENTS_CONTENT_TYPE])
+    """Content types that a batch may have; a platform from before says nothing: lines alone."""
 
 
 class EventsResponse(msgspec.Struct, kw_only=True, rename="camel"):

@@ -11,8 +11,9 @@ import structlog
 
 from agent.uplink.backoff import Backoff
 from agent.uplink.client import UNREADABLE, Answer, UnreachableError, seconds_ahead
+from agent.uplink.columnar import is_possible
 from agent.uplink.session import RefusedError, Session
-from wire.protocol import HEARTBEAT_PATH, HeartbeatRequest, HeartbeatResponse
+from wire.protocol import COLUMNS_CONTENT_TYPE, HEARTBEAT_PATH, HeartbeatRequest, HeartbeatResponse
 
 SHORTEST_INTERVAL: Final = 1.0
 LONGEST_INTERVAL: Final = 600.0
@@ -130,6 +131,7 @@ class Control:
         except UNREADABLE as error:
             raise RefusedError(f"heartbeat ({error})", answer) from error
         self._interval = min(max(response.interval_seconds, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+        self._session.columnar = COLUMNS_CONTENT_TYPE in response.formats and is_possible()
         ahead = seconds_ahead(answer.date) if answer.date else None
         if ahead is not None:
             self.clock_offset_ms = -ahead * 1_000

@@ -13,12 +13,19 @@ import structlog
 import zstandard
 
 from agent.counters import Counters
-from agent.spool.batch import ENCODING, Batch
+from agent.spool.batch import ENCODING, Batch, compress, decompress
 from agent.spool.spool import CorruptBatchError, Spool
 from agent.uplink.backoff import Backoff
 from agent.uplink.client import Answer, UnreachableError
+from agent.uplink.columnar import columns_of
 from agent.uplink.session import Session
-from wire.protocol import BOOT_HEADER, EVENTS_CONTENT_TYPE, EVENTS_PATH, SEQUENCE_HEADER
+from wire.protocol import (
+    BOOT_HEADER,
+    COLUMNS_CONTENT_TYPE,
+    EVENTS_CONTENT_TYPE,
+    EVENTS_PATH,
+    SEQUENCE_HEADER,
+)
 
 POLL_SECONDS: Final = 0.5
 REFUSED_SECONDS: Final = 30.0
@@ -117,9 +124,12 @@ class Sender:
             self._spool.set_aside(batch, "damaged")
             return 0.0
         self._attempted = batch
+        content_type = EVENTS_CONTENT_TYPE
+        if self._session.columnar:
+            body, content_type = _in_columns(body)
         try:
             answer = self._session.client.call(
-                "POST", EVENTS_PATH, token=token, body=body, headers=_headers(batch)
+                "POST", EVENTS_PATH, token=token, body=body, headers=_headers(batch, content_type)
             )
         except UnreachableError as error:
             self._counters.add("sends_failed")
@@ -170,9 +180,18 @@ class Sender:
             self._spool.append(b"".join(part), len(part))
 
 
-def _headers(batch: Batch) -> dict[str, str]:
+def _in_columns(body: bytes) -> tuple[bytes, str]:
+    """The same events under the same number; lines that cannot be turned stay lines."""
+    try:
+        return compress(columns_of(decompress(body))), COLUMNS_CONTENT_TYPE
+    except ValueError as error:
+        _log.warning("a batch is sent as lines", reason=str(error))
+        return body, EVENTS_CONTENT_TYPE
+
+
+def _headers(batch: Batch, content_type: str) -> dict[str, str]:
     return {
-        "Content-Type": EVENTS_CONTENT_TYPE,
+        "Content-Type": content_type,
         "Content-Encoding": ENCODING,
         BOOT_HEADER: str(batch.boot),
         SEQUENCE_HEADER: str(batch.sequence),

@@ -56,6 +56,8 @@ class Session:
         self.registered = threading.Event()
         self.generation = 0
         """One more whenever the platform sees this installation as another agent."""
+        self.columnar = False
+        """Whether the platform takes batches in columns, as its last heartbeat said."""
         self._file = file
         self._registration_token = registration_token
         self._about = (name, version, replaying, system)

@@ -23,7 +23,7 @@ from pulse.ingest.uuids import uuid_column
 from wire.events import RequestEvent, decode_line
 from wire.protocol import MAX_BATCH_LINES, MAX_LINE_BYTES
 
-_AHEAD: Final = timedelta(days=1)
+AHEAD: Final = timedelta(days=1)
 """How far an agent's clock may be ahead of ours."""
 _UL: Final = int.from_bytes(b"ul", "little")
 
@@ -37,7 +37,7 @@ class Batch:
     and what is missing there becomes exactly that."""
 
 
-class _NotPlain(Exception):
+class NotPlain(Exception):
     """The fast way will not vouch for this batch."""
 
 
@@ -48,12 +48,12 @@ def parse_batch(data: bytes, *, received_at: datetime, replaying: bool) -> Batch
     why) or ``MalformedBatch``.
     """
     try:
-        table = _read_fast(data, received_at + _AHEAD)
-    except (_NotPlain, pa.ArrowInvalid):
-        table = _read_exactly(data, received_at + _AHEAD)
+        table = _read_fast(data, received_at + AHEAD)
+    except (NotPlain, pa.ArrowInvalid):
+        table = _read_exactly(data, received_at + AHEAD)
     if replaying:
-        table = _set(table, "replayed", pa.repeat(pa.scalar(True), table.num_rows))
-    return Batch(table.num_rows, _as_stream(table))
+        table = replaced(table, "replayed", pa.repeat(pa.scalar(True), table.num_rows))
+    return Batch(table.num_rows, as_stream(table))
 
 
 def _read_fast(data: bytes, latest: datetime) -> pa.Table:
@@ -61,7 +61,7 @@ def _read_fast(data: bytes, latest: datetime) -> pa.Table:
     lines = len(ends)
     table = read_lines(data, ends)
     if table.num_rows != lines:
-        raise _NotPlain
+        raise NotPlain
     table = table.combine_chunks()
     _require(pc.all(pc.equal(table[TYPE_KEY], "request"), skip_nulls=False))
     present = set(table.column_names)
@@ -69,11 +69,11 @@ def _read_fast(data: bytes, latest: datetime) -> pa.Table:
     for column in COLUMNS:
         values = table[column.key].combine_chunks() if column.key in present else None
         if column.required and (values is None or values.null_count):
-            raise _NotPlain
+            raise NotPlain
         if values is not None and values.null_count < lines:
-            chosen[column.name] = _CHECKS[column.kind](column, _filled(column, values), latest)
+            chosen[column.name] = CHECKS[column.kind](column, _filled(column, values), latest)
         elif column.default:
-            chosen[column.name] = _constant(column, lines)
+            chosen[column.name] = constant(column, lines)
     return pa.table(chosen)
 
 
@@ -92,11 +92,11 @@ def _check_lines(data: bytes) -> np.ndarray[Any, np.dtype[np.int64]]:
         raise MalformedBatch(f"the batch has {count} lines, the limit is {MAX_BATCH_LINES}")
     ends = np.flatnonzero(newlines)
     if not data.endswith(b"}\n") or octets[0] != ord("{"):
-        raise _NotPlain
+        raise NotPlain
     if (octets[ends[:-1] + 1] != ord("{")).any() or (octets[ends - 1] != ord("}")).any():
-        raise _NotPlain
+        raise NotPlain
     if np.diff(ends, prepend=-1).max() > MAX_LINE_BYTES or _says_null(data):
-        raise _NotPlain
+        raise NotPlain
     if not data.isascii():
         _require_utf8(data)
     return ends
@@ -106,7 +106,7 @@ def _require_utf8(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:
-        raise _NotPlain from None
+        raise NotPlain from None
 
 
 def _says_null(data: bytes) -> bool:
@@ -125,7 +125,7 @@ def _filled(column: Column, values: Any) -> Any:
     return pc.fill_null(values, column.default) if values.null_count else values
 
 
-def _constant(column: Column, rows: int) -> Any:
+def constant(column: Column, rows: int) -> Any:
     """The default of a column that no event has."""
     if not column.dictionary:
         return pa.repeat(pa.scalar(column.default, column.read_as), rows)
@@ -168,7 +168,7 @@ def _moment(_column: Column, values: Any, latest: datetime) -> Any:
 def _uuid(_column: Column, values: Any, _latest: datetime) -> Any:
     converted = uuid_column(values)
     if converted is None:
-        raise _NotPlain
+        raise NotPlain
     return converted
 
 
@@ -176,7 +176,7 @@ def _flag(_column: Column, values: Any, _latest: datetime) -> Any:
     return values
 
 
-_CHECKS: Final = {
+CHECKS: Final = {
     "text": _text,
     "choice": _choice,
     "integer": _integer,
@@ -188,7 +188,7 @@ _CHECKS: Final = {
 
 def _require(holds: pa.Scalar) -> None:
     if not holds.as_py():
-        raise _NotPlain
+        raise NotPlain
 
 
 def _naive(moment: datetime) -> datetime:
@@ -237,13 +237,13 @@ def _array(column: Column, events: list[RequestEvent]) -> Any:
     return pc.dictionary_encode(array) if column.dictionary else array
 
 
-def _set(table: pa.Table, name: str, values: Any) -> pa.Table:
+def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, values)
     return table.append_column(name, values)
 
 
-def _as_stream(table: pa.Table) -> pa.Buffer:
+def as_stream(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -15,10 +15,11 @@ from starlette.responses import Response
 from pulse.errors import BadRequest
 from pulse.ingest.batch import Batch, parse_batch
 from pulse.ingest.body import check_announced, decompress, read_body
+from pulse.ingest.columnar import parse_columns
 from pulse.ingest.parts import JSON, Parts, endpoint
 from pulse.spool.frames import FrameHeader
 from qcloud.kernel.clock import now
-from wire.protocol import BOOT_HEADER, SEQUENCE_HEADER, EventsResponse
+from wire.protocol import BOOT_HEADER, COLUMNS_CONTENT_TYPE, SEQUENCE_HEADER, EventsResponse
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +36,12 @@ class Events:
         identity = await self._parts.identify(request, "pulse.events.send")
         boot_id, sequence = batch_number(request)
         encoding = check_announced(request)
+        columnar = request.headers.get("content-type", "").startswith(COLUMNS_CONTENT_TYPE)
         received_at = now()
         async with self._parts.bodies.taken(identity.account_id):
             data = await read_body(request, self._parts.settings.body_seconds)
             batch = await self._parts.parse(
-                _parsed, data, encoding, received_at, identity.replaying
+                _parsed, data, encoding, received_at, identity.replaying, columnar
             )
         header = FrameHeader(
             agent_id=identity.agent_id,
@@ -68,7 +70,7 @@ def batch_number(request: Request) -> tuple[UUID, int]:
     return boot_id, int(raw)
 
 
-def _parsed(data: bytes, encoding: str, received_at: datetime, replaying: Any) -> Batch:
-    return parse_batch(
-        decompress(data, encoding), received_at=received_at, replaying=bool(replaying)
-    )
+def _parsed(data: bytes, encoding: str, received_at: datetime, *origin: Any) -> Batch:
+    replaying, columnar = origin
+    parse = parse_columns if columnar else parse_batch
+    return parse(decompress(data, encoding), received_at=received_at, replaying=bool(replaying))

@@ -11,6 +11,8 @@ from fleet.errors import TokenRefused
 from fleet.selectors import AgentIdentity
 from qcloud.kernel.scope import scoped
 from wire.protocol import (
+    COLUMNS_CONTENT_TYPE,
+    EVENTS_CONTENT_TYPE,
     HeartbeatRequest,
     HeartbeatResponse,
     RegisterRequest,
@@ -43,7 +45,9 @@ class FleetGateway:
 
     def heartbeat(self, identity: AgentIdentity, request: HeartbeatRequest) -> HeartbeatResponse:
         """Raises ``NotFound``."""
-        return services.agent_heartbeat(identity=identity, request=request)
+        answer = services.agent_heartbeat(identity=identity, request=request)
+        answer.formats = [EVENTS_CONTENT_TYPE, COLUMNS_CONTENT_TYPE]
+        return answer
 
     def config(self, identity: AgentIdentity) -> dict[str, Any]:
         """Raises ``NotFound``."""

@@ -35,14 +35,6 @@ _MEASURES: Final = f"""
     countIf(status >= 400) AS errors,
     {P95}
 """
-# Most paths occur a few times: the ten that are shown are found by counting alone, and only
-# they are measured.
-_PATHS: Final = (
-    f"SELECT path AS value, {_MEASURES} FROM requests PREWHERE path_hash IN ("  # noqa: S608
-    "SELECT path_hash FROM requests WHERE %(where)s AND path_hash != cityHash64('')"
-    " GROUP BY path_hash ORDER BY count() DESC, path_hash LIMIT {limit:UInt32}"
-    ") WHERE %(where)s GROUP BY value ORDER BY requests DESC, value LIMIT {limit:UInt32}"
-)
 
 
 @dataclass(frozen=True)
@@ -70,9 +62,6 @@ def tops(
     Raises ``KeyError`` for an unknown dimension.
     """
     where, parameters = conditions(scope, chosen)
-    if tuple(dimensions) == ("path",):
-        rows = ask(scope, _PATHS % {"where": where}, {**parameters, "limit": limit}, store=store)
-        return {"path": [_group(row[0], row[1:]) for row in rows]}
     columns = [DIMENSIONS[name] for name in dimensions]
     named = ", ".join(f"{column} AS d{i}" for i, column in enumerate(columns))
     keys = ", ".join(f"d{i}" for i in range(len(columns)))

@@ -104,11 +104,12 @@ def series(
         for spans in _raw_conditions(found.raw)
     ]
     rolled_where = _rolled_where(scope, chosen, source)
-    branches += [
-        f"SELECT intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000, {{step:Int64}}) AS b,"  # noqa: S608
-        f" {columns}, histogram FROM rollups WHERE {_level(index, part)} AND {rolled_where}"
-        for index, part in enumerate(found.rolled)
-    ]
+    levels = [_level(index, part) for index, part in enumerate(found.rolled)]
+    if levels:
+        branches.append(
+            f"SELECT intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000, {{step:Int64}}) AS b,"  # noqa: S608
+            f" {columns}, histogram FROM rollups WHERE ({' OR '.join(levels)}) AND {rolled_where}"
+        )
     if not branches:
         return {}, None
     sql = (
@@ -160,16 +161,13 @@ def _counted(
     store: Store | None,
 ) -> _Counted:
     """By kind: value, requests, errors; values and requests of the whole kind."""
-    branches, parameters = _branches(
-        scope, chosen, kinds, found,
-        raw=f"count() AS requests, {ERRORS} AS errors", rolled="requests, errors",
-    )  # fmt: skip
-    if not branches:
+    rows_of, parameters = _branches(scope, chosen, kinds, found, _SIZES)
+    if not rows_of:
         return {}
     sql = (
         "SELECT k, v, sum(requests) AS n, sum(errors),"  # noqa: S608
         " count() OVER (PARTITION BY k), sum(n) OVER (PARTITION BY k)"
-        f" FROM ({branches}) WHERE v != '' GROUP BY k, v"
+        f" FROM ({rows_of}) WHERE v != '' GROUP BY k, v"
         " ORDER BY n DESC, v LIMIT {limit:UInt32} BY k"
     )
     counted: _Counted = {}
@@ -186,51 +184,74 @@ def _measured(
     pairs = [(kind, row[0]) for kind, rows in counted.items() for row in rows]
     if not pairs:
         return {}
-    branches, parameters = _branches(
-        scope, chosen, list(counted), found,
-        raw=f"{HISTOGRAM} AS histogram", rolled="histogram", only=True,
-    )  # fmt: skip
-    sql = f"SELECT k, v, {MERGED} FROM ({branches}) GROUP BY k, v"  # noqa: S608
+    rows_of, parameters = _branches(scope, chosen, list(counted), found, _SHAPES)
+    sql = f"SELECT k, v, {MERGED} FROM ({rows_of}) GROUP BY k, v"  # noqa: S608
     parameters |= {"kinds": [k for k, _ in pairs], "values": [v for _, v in pairs]}
     rows = ask(scope, sql, parameters, store=store)
     return {(str(row[0]), str(row[1])): microseconds(int(row[2][1])) for row in rows}
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What a ranking takes from each source: of requests, of one value's rows, of the cube."""
+
+    names: str
+    raw: str
+    cube: str
+    among: str = ""
+
+
+_SIZES: Final = _Wanted(
+    "requests, errors",
+    f"count() AS requests, {ERRORS} AS errors",
+    "sum(c.requests) AS requests, sum(c.errors) AS errors",
+)
+_SHAPES: Final = _Wanted(
+    "histogram",
+    f"{HISTOGRAM} AS histogram",
+    "(groupArrayArray(c.histogram.1), groupArrayArray(c.histogram.2)) AS histogram",
+    " AND (k, v) IN arrayZip({kinds:Array(String)}, {values:Array(String)})",
+)
+
+
 def _branches(
-    scope: Scope,
-    chosen: TrafficFilter,
-    kinds: Sequence[str],
-    found: Cover,
-    *,
-    raw: str,
-    rolled: str,
-    only: bool = False,
+    scope: Scope, chosen: TrafficFilter, kinds: Sequence[str], found: Cover, wanted: _Wanted
 ) -> tuple[str, dict[str, Any]]:
-    """The halves of a ranking; with ``only`` just the pairs of ``{kinds}`` and ``{values}``."""
+    """Rows of kind, value and what is ``wanted``, out of every part of the cover.
+
+    Requests and the cube are grouped by all dimensions together first: there are few
+    combinations, and only they are taken apart into values.
+    """
     where, parameters = conditions(scope, chosen)
     source = source_of(chosen) or Source("cube")
-    texts = VALUES | PLACES
-    pairs = "[" + ", ".join(f"('{kind}', toString({texts[kind]}))" for kind in kinds) + "]"
-    among = " AND (k, v) IN arrayZip({kinds:Array(String)}, {values:Array(String)})" if only else ""
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    texts = {**VALUES, **PLACES}
+    cells = ", ".join(f"{texts[kind]} AS d{i}" for i, kind in enumerate(kinds))
+    keys = ", ".join(f"d{i}" for i in range(len(kinds)))
+    pairs = ", ".join(f"('{kind}', toString(d{i}))" for i, kind in enumerate(kinds))
+    apart = (
+        f"SELECT pair.1 AS k, pair.2 AS v, {wanted.names} FROM (%s)"  # noqa: S608
+        f" ARRAY JOIN [{pairs}] AS pair WHERE 1{wanted.among}"
+    )
     parts = [
-        f"SELECT pair.1 AS k, pair.2 AS v, {raw} FROM requests ARRAY JOIN {pairs} AS pair"  # noqa: S608
-        f" WHERE {where} AND {spans}{among} GROUP BY k, v"
+        apart
+        % f"SELECT {cells}, {wanted.raw} FROM requests WHERE {where} AND {spans} GROUP BY {keys}"  # noqa: S608
         for spans in _raw_conditions(found.raw)
     ]
-    for index, part in enumerate(found.rolled):
-        if source.kind == "total":
-            names = ", ".join(f"'{kind}'" for kind in kinds)
-            parts.append(
-                f"SELECT toString(kind) AS k, toString(value) AS v, {rolled} FROM rollups"  # noqa: S608
-                f" WHERE {_level(index, part)} AND account_id = {{account:UUID}}"
-                f" AND kind IN ({names}){_environments(chosen)}{among}"
-            )
-        else:
-            parts.append(
-                f"SELECT pair.1 AS k, pair.2 AS v, {rolled} FROM rollups"  # noqa: S608
-                f" ARRAY JOIN {pairs} AS pair WHERE {_level(index, part)}"
-                f" AND {_rolled_where(scope, chosen, Source('cube'))}{among}"
-            )
+    rolled_where = _rolled_where(scope, chosen, Source("cube"))
+    levels = [_level(index, part) for index, part in enumerate(found.rolled)]
+    if source.kind == "total" and levels:
+        among = " AND value IN {values:Array(String)}" if wanted.among else ""
+        parts.append(
+            f"SELECT toString(kind) AS k, toString(value) AS v, {wanted.names} FROM rollups"  # noqa: S608
+            f" WHERE ({' OR '.join(levels)}) AND account_id = {{account:UUID}}"
+            f" AND kind IN ({names}){_environments(chosen)}{among}{wanted.among}"
+        )
+    elif levels:
+        parts.append(
+            apart % f"SELECT {cells}, {wanted.cube} FROM rollups AS c WHERE ({' OR '.join(levels)})"  # noqa: S608
+            f" AND {rolled_where} GROUP BY {keys}"
+        )
     return " UNION ALL ".join(parts), {**parameters, **_versions(found)}
 
 
@@ -248,9 +269,9 @@ def _raw_conditions(spans: Sequence[Span]) -> list[str]:
 
 def _level(index: int, part: Rolled) -> str:
     return (
-        f"level = {part.level} AND bucket >= toDateTime({part.since}, 'UTC')"
+        f"(level = {part.level} AND bucket >= toDateTime({part.since}, 'UTC')"
         f" AND bucket < toDateTime({part.until}, 'UTC')"
-        f" AND version IN {{versions_{index}:Array(UInt64)}}"
+        f" AND version IN {{versions_{index}:Array(UInt64)}})"
     )
 
 
