@@ -20,10 +20,10 @@ from django.db import IntegrityError, connection
 
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import unscoped
-from qcloud.kernel.sealing import KeyShredded, SealerUnavailable
+from qcloud.kernel.sealing import KeyShredded
 from vaultsvc.apart import apart
 from vaultsvc.backends import backend
-from vaultsvc.backends.base import NewDataKey
+from vaultsvc.backends.base import KeyMissing, NewDataKey
 from vaultsvc.envelope import Broken, Key
 from vaultsvc.models import DataKey, Purpose, ShreddedOwner, State
 
@@ -124,8 +124,24 @@ def make(owner: UUID, purpose: str) -> tuple[DataKey, bytes | None]:
 
     Two processes may be at it: the database lets one row be active, the other's is dropped.
     """
+    refuse_another_keeper(owner)
     fresh = backend().new_data_key(owner)
     return apart(lambda: _insert(owner, purpose, fresh))
+
+
+def refuse_another_keeper(owner: UUID) -> None:
+    """A keeper that lost the owner's key would make another one; what that sealed would be lost
+    in turn as soon as the right keeper is restored.
+
+    Raises ``KeyMissing``, ``KeyShredded``, ``SealerUnavailable``.
+    """
+    with unscoped("vaultsvc: data keys belong to the platform, whoever asks"):
+        kept = DataKey.objects.exclude(state=State.DESTROYED).order_by("state", "-id")
+        row = kept.filter(owner=owner).first()
+        if row is None and not backend().begun():
+            row = kept.first()
+    if row is not None:
+        _opened(row)
 
 
 def row_of(owner: UUID, purpose: str, fresh: NewDataKey) -> DataKey:
@@ -178,7 +194,7 @@ def _opened(row: DataKey) -> Key:
     try:
         return Key(row.id, backend().unwrap(row.owner, bytes(row.wrapped)))
     except ValueError as error:
-        raise SealerUnavailable(
+        raise KeyMissing(
             f"data key {row.id} of owner {row.owner} does not open: {error}. Database and key"
             " store are not of one backup, or the row was changed."
         ) from error

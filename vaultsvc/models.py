@@ -86,7 +86,9 @@ class Run(InternalModel):
     """Owners with a new key."""
     resealed = models.BigIntegerField(default=0)
     broken = models.BigIntegerField(default=0)
-    """Values that do not open; they are left as they are, and journalled."""
+    """Values and data keys that do not open; they are left as they are, and named in the
+    journal and in the log.
+    """
     column = models.CharField(max_length=130, blank=True)
     """``table.column`` it is in; empty before the first."""
     cursor = models.TextField(blank=True)

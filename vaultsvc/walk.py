@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from django.apps import apps
 from django.db import connection, models
 
 from qcloud.kernel.sealing import PLATFORM, KeyShredded, Place
 from vaultsvc import envelope
+from vaultsvc.backends.base import KeyMissing
 from vaultsvc.fields import EncryptedField
 from vaultsvc.keys import held
 from vaultsvc.models import Purpose
 from vaultsvc.sealer import journal_broken
+
+log = structlog.get_logger("vaultsvc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,15 @@ def count(owner: UUID | None) -> int:
 def reseal_batch(column: SealedColumn, after: str, owner: UUID | None, size: int) -> Batch | None:
     """The next ``size`` rows behind ``after`` under their owners' active keys; ``None``: no more.
 
-    To be called in system mode, in a transaction. Raises ``SealerUnavailable``.
+    A value whose key the keeper has not is left, as broken: it must not keep all others under
+    old keys. To be called in system mode, in a transaction. Raises ``SealerUnavailable``.
     """
     rows = _next(column, after, owner, size)
     if not rows:
         return None
     anew: list[tuple[object, bytes, bytes]] = []
     broken = 0
+    missing: set[str] = set()
     for pk, row, of, raw in rows:
         place = column.place(of, row)
         try:
@@ -105,8 +111,14 @@ def reseal_batch(column: SealedColumn, after: str, owner: UUID | None, size: int
             broken += 1
             journal_broken(place)
             continue
+        except KeyMissing as error:
+            broken += 1
+            missing.add(error.message)
+            continue
         if fresh is not None:
             anew.append((pk, raw, fresh))
+    for reason in sorted(missing):
+        log.error("values stay under old keys", column=column.name, reason=reason)
     return Batch(str(rows[-1][0]), len(rows), _swap(column, anew), broken)
 
 

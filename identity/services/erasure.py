@@ -31,6 +31,7 @@ from qcloud.kernel.clock import now
 from qcloud.kernel.models import OutboxMessage
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Scope, unscoped
+from qcloud.kernel.sealing import SealerUnavailable
 from vaultsvc.services import account_shred
 
 log = structlog.get_logger(__name__)
@@ -139,7 +140,9 @@ def _drive(actor: Actor, account_id: UUID) -> bool:
             _ask(step)
             return False
         if step.step == KEYS:
-            erasure_step_done(account_id, KEYS, _shred(actor, account_id))
+            if not _shred(actor, account_id):
+                return False
+            erasure_step_done(account_id, KEYS, {})
             continue
         with unscoped("erasure: the progress of an account's end"):
             erasure_step_done(account_id, step.step, _own_step(step))
@@ -181,11 +184,16 @@ def _forget_people(people: list[UUID]) -> dict[str, int]:
     return {name.lower().replace(".", "_"): count for name, count in removed.items()}
 
 
-def _shred(actor: Actor, account_id: UUID) -> dict[str, int]:
+def _shred(actor: Actor, account_id: UUID) -> bool:
+    """Whether its keys are gone. While their keeper is away the erasure waits, others do not."""
     with unscoped("erasure: the progress of an account's end"):
         info = account_info(Account.objects.get(id=account_id))
-    account_shred(actor=actor, scope=info.scope, slug=info.slug, confirmation=info.slug)
-    return {}
+    try:
+        account_shred(actor=actor, scope=info.scope, slug=info.slug, confirmation=info.slug)
+    except SealerUnavailable as error:
+        log.warning("an erasure waits for the keys", account=str(account_id), reason=error.message)
+        return False
+    return True
 
 
 def _close(actor: Actor, account_id: UUID) -> bool:

@@ -30,6 +30,7 @@ from tests.vaultsvc.values import (
 from vaultsvc import selectors, walk
 from vaultsvc.backends.keyring import Keyring
 from vaultsvc.envelope import KEY_ID
+from vaultsvc.keys import held
 from vaultsvc.models import DataKey, State
 from vaultsvc.selectors import RunInfo
 from vaultsvc.services import key_rewrap_start, key_rotate_start, run_carry_on
@@ -285,3 +286,91 @@ def test_a_secret_setting_is_sealed_anew_as_well(customer_owner: Person) -> None
         raw = bytes(SettingRow.objects.get(key=place.row).sealed)
     assert UUID(bytes=raw[KEY_ID]) == active_key(PLATFORM).id
     assert sealer().unseal(raw, place) == b"hunter2"
+
+
+def test_a_run_that_was_killed_before_it_rewrapped_does_it_when_it_is_taken_up(
+    keyring: Keyring, customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between an owner's new data key and its older ones under the new version."""
+    owner = customer_owner.account.id
+    fill(customer_owner, environment_of(customer_owner), 2)
+    sealer().blind_index(b"x", Place(owner, "t", "c", ""))
+    key_rotate_start(actor=SYSTEM, owner=owner)
+
+    def kill(*_owner: object) -> int:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vaultsvc.services.runs.rewrap_owners", kill)
+        with pytest.raises(Killed):
+            run_carry_on(actor=SYSTEM)
+    assert versions_of(owner) == [1, 1, 2]
+    run_carry_on(actor=SYSTEM)
+    assert versions_of(owner) == [2, 2, 2]
+    # A version that an operator made in the keeper by hand is taken up by rewrapping alone.
+    keyring.rotate(owner)
+    key_rewrap_start(actor=SYSTEM, owner=owner)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (versions_of(owner), run.rotated, run.broken) == ([3, 3, 3], 0, 0)
+    held.forget()
+    assert len(revealed(customer_owner)) == 2
+
+
+def versions_of(owner: UUID) -> list[int]:
+    with unscoped("test"):
+        rows = DataKey.objects.filter(owner=owner).values_list("key_version", flat=True)
+        return sorted(rows)
+
+
+@pytest.mark.usefixtures("keyring")
+def test_one_owner_without_its_key_does_not_keep_all_others_under_old_ones(
+    keyring: Keyring, customer_owner: Person, other_customer_owner: Person
+) -> None:
+    """An older keyring was put back: it knows the one, not the other."""
+    people = (customer_owner, other_customer_owner)
+    for person in people:
+        fill(person, environment_of(person), 3)
+    lost, kept = (person.account.id for person in people)
+    before = {lost: active_key(lost), kept: active_key(kept)}
+    with keyring._file.changing() as content:
+        taken = content["owners"].pop(lost.hex)
+    held.forget()
+    key_rotate_start(actor=SYSTEM)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert run.finished_at is not None
+    # Its values, and its data key.
+    assert run.broken == sealed(lost) + 1
+    assert run.rotated == owners() - 1
+    assert active_key(lost).wrapped == before[lost].wrapped
+    assert active_key(kept).id != before[kept].id
+    assert keyring.versions(lost) is None, "no key is made in place of the one that is missing"
+    with keyring._file.changing() as content:
+        content["owners"][lost.hex] = taken
+    held.forget()
+    key_rotate_start(actor=SYSTEM)
+    again = run_carry_on(actor=SYSTEM)
+    assert again is not None
+    assert (again.rotated, again.broken) == (owners(), 0)
+    assert [len(revealed(person)) for person in people] == [3, 3]
+
+
+@pytest.mark.usefixtures("keyring")
+def test_a_damaged_data_key_does_not_stop_a_run(
+    customer_owner: Person, other_customer_owner: Person
+) -> None:
+    for person in (customer_owner, other_customer_owner):
+        fill(person, environment_of(person), 2)
+    damaged = active_key(customer_owner.account.id)
+    bent = bytes(damaged.wrapped)[:-1] + bytes([bytes(damaged.wrapped)[-1] ^ 1])
+    with unscoped("test"):
+        DataKey.objects.filter(id=damaged.id).update(wrapped=bent)
+    held.forget()
+    key_rotate_start(actor=SYSTEM)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert run.finished_at is not None
+    assert run.broken == sealed(customer_owner.account.id)
+    assert run.rotated == owners() - 1
+    assert len(revealed(other_customer_owner)) == 2

@@ -5,7 +5,8 @@ keeper; what leaves is a data key, in the clear for memory and wrapped for the d
 All methods are safe to call from many threads and processes at once.
 
 Errors, the same for every keeper: ``SealerUnavailable`` when it cannot be reached, is sealed,
-or says no for a reason that an operator can mend (the message names it); ``KeyShredded`` when
+or says no for a reason that an operator can mend (the message names it), and its kind
+``KeyMissing`` when that is about this owner alone; ``KeyShredded`` when
 the owner's wrapping key was destroyed; ``ValueError`` for a wrapped key that was changed or
 belongs to another owner.
 """
@@ -18,9 +19,15 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from qcloud.kernel.sealing import Signature
+from qcloud.kernel.sealing import SealerUnavailable, Signature
 
 KEY_BYTES = 32
+
+
+class KeyMissing(SealerUnavailable):
+    """The keeper works, but what the database needs of this owner it has not, or not any more:
+    another keeper, an older one, or a damaged row. Other owners are not concerned.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,11 @@ class KeyBackend(Protocol):
     @property
     def name(self) -> str:
         """``keyring`` or ``vault``."""
+
+    def begun(self) -> bool:
+        """Whether it may hold keys already; asks nobody. A keeper that was never written to
+        cannot be the one of a database with data keys.
+        """
 
     def new_data_key(self, owner: UUID) -> NewDataKey:
         """A fresh data key under the owner's newest version, whose wrapping key is made at

@@ -22,6 +22,7 @@ from qcloud.kernel.sealing import KeyShredded, SealerUnavailable, Signature
 from vaultsvc.backends.base import (
     KEY_BYTES,
     BackendStatus,
+    KeyMissing,
     KeyVersions,
     NewDataKey,
     WrappedKey,
@@ -42,6 +43,9 @@ class Keyring:
 
     def __init__(self, file: KeyringFile) -> None:
         self._file = file
+
+    def begun(self) -> bool:
+        return self._file.content() is not None
 
     def new_data_key(self, owner: UUID) -> NewDataKey:
         versions = self._versions(owner)
@@ -114,7 +118,7 @@ class Keyring:
     def _present(self, owner: UUID) -> list[dict[str, str]]:
         versions = self._versions(owner)
         if not versions:
-            raise SealerUnavailable(
+            raise KeyMissing(
                 f"the keyring {self._file.path} has no key of owner {owner}: it is another or an"
                 " older one than the database needs. Restore the keyring of the same backup."
             )

@@ -24,6 +24,7 @@ from qcloud.kernel.sealing import KeyShredded, SealerUnavailable, Signature
 from vaultsvc.backends.base import (
     KEY_BYTES,
     BackendStatus,
+    KeyMissing,
     KeyVersions,
     NewDataKey,
     WrappedKey,
@@ -49,6 +50,10 @@ class Vault:
         self._mount = vault.settings.transit_mount
         self._known: set[UUID] = set()
         self._public: dict[str, dict[int, bytes]] = {}
+
+    def begun(self) -> bool:
+        """A server is set up by an operator, not made at first use."""
+        return True
 
     def new_data_key(self, owner: UUID) -> NewDataKey:
         if owner not in self._known:
@@ -203,7 +208,7 @@ class Vault:
             self._known.discard(owner)
             return self._gone(owner)
         if "disallowed by policy" in said:
-            return SealerUnavailable(
+            return KeyMissing(
                 f"a data key of owner {owner} was wrapped by a version below the"
                 f" min_decryption_version of {account_key(owner)} in Vault. Lower that, rewrap,"
                 " and raise it again."
@@ -212,8 +217,8 @@ class Vault:
             return ValueError("a wrapped key that was changed, or another owner's")
         return _unexpected(error)
 
-    def _gone(self, owner: UUID) -> SealerUnavailable:
-        return SealerUnavailable(
+    def _gone(self, owner: UUID) -> KeyMissing:
+        return KeyMissing(
             f"Vault at {self._vault.settings.address} has no key {account_key(owner)} in"
             f" {self._mount}: it is another Vault, another mount, or older than the database."
             " Restore Vault from the backup that belongs to the database."

@@ -23,11 +23,13 @@ from vaultsvc.errors import run_going
 from vaultsvc.keys import held
 from vaultsvc.models import Run
 from vaultsvc.selectors import RunInfo, run_info
-from vaultsvc.services.rotation import rotate_owner, waiting
+from vaultsvc.services.rotation import rewrap_owners, rotate_owner, waiting
 from vaultsvc.walk import Batch, SealedColumn
 
 BATCH: Final = 500
 _LOCK: Final = "vaultsvc run"
+_REWRAPPED: Final = "rewrapped"
+"""The cursor before the first column, once the data keys are under the newest versions."""
 Progress = Callable[[RunInfo], None]
 
 
@@ -105,6 +107,8 @@ def _going() -> Run | None:
 def _steps(row: Run, size: int) -> Iterator[None]:
     if row.rotates:
         yield from _rotate(row)
+    if not row.column and row.cursor != _REWRAPPED:
+        yield from _rewrap(row)
     for column in walk.sealed_columns():
         if column.name >= row.column:
             yield from _walk(row, column, size)
@@ -114,12 +118,19 @@ def _rotate(row: Run) -> Iterator[None]:
     with unscoped("vaultsvc: a run is over every tenant's values"):
         todo = waiting(row)
     for owner in todo:
-        rotate_owner(owner)
-        row.rotated += 1
+        row.rotated += rotate_owner(owner)
         row.done += 1
         with unscoped("vaultsvc: a run is over every tenant's values"):
             row.save(update_fields=["rotated", "done"])
         yield
+
+
+def _rewrap(row: Run) -> Iterator[None]:
+    row.broken += rewrap_owners(row.owner)
+    row.cursor = _REWRAPPED
+    with unscoped("vaultsvc: a run is over every tenant's values"):
+        row.save(update_fields=["broken", "cursor"])
+    yield
 
 
 def _walk(row: Run, column: SealedColumn, size: int) -> Iterator[None]:

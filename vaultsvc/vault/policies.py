@@ -41,7 +41,8 @@ DUTIES: Final[dict[str, Duty]] = {
     "web": Duty(seals=True, signs=("token",), verifies=("audit",)),
     "ingest": Duty(verifies=("token",)),
     "loader": Duty(),
-    "worker": Duty(seals=True, rotates=True, signs=("audit",), verifies=("token",)),
+    # It destroys as well: an account's erasure ends with its keys, and nobody types a command.
+    "worker": Duty(seals=True, rotates=True, destroys=True, signs=("audit",), verifies=("token",)),
     "beat": Duty(),
     "scanner": Duty(verifies=("token",)),
     "migrator": Duty(seals=True),

@@ -21,7 +21,7 @@ from vaultsvc.vault.policies import DUTIES
 PROCESSES: Final = ("web", "ingest", "loader", "worker", "scanner", "beat", "migrator", "operator")
 SEALERS: Final = frozenset({"web", "worker", "migrator", "operator"})
 ROTATORS: Final = frozenset({"worker", "operator"})
-OPERATOR: Final = frozenset({"operator"})
+DESTROYERS: Final = frozenset({"worker", "operator"})
 NOBODY: Final[frozenset[str]] = frozenset()
 T: Final = "qcloud-transit"
 KV: Final = "qcloud-kv"
@@ -54,12 +54,12 @@ DEEDS: Final = (
     Deed("post", f"{T}/rewrap/{KEY}", SEALERS),
     Deed("post", f"{T}/encrypt/{KEY}", NOBODY),
     Deed("post", f"{T}/keys/{KEY}/rotate", ROTATORS),
-    Deed("post", f"{T}/keys/{KEY}/config", OPERATOR),
-    Deed("delete", f"{T}/keys/{KEY}", OPERATOR),
+    Deed("post", f"{T}/keys/{KEY}/config", DESTROYERS),
+    Deed("delete", f"{T}/keys/{KEY}", DESTROYERS),
     Deed("get", f"{T}/export/encryption-key/{KEY}", NOBODY),
     Deed("get", f"{T}/backup/{KEY}", NOBODY),
     Deed("post", f"{T}/restore/{KEY}", NOBODY),
-    Deed("post", f"{T}/keys/{KEY}/trim", OPERATOR),
+    Deed("post", f"{T}/keys/{KEY}/trim", DESTROYERS),
     Deed("list", f"{T}/keys", NOBODY),
     # signing keys
     Deed("post", f"{T}/sign/sign-audit", frozenset({"worker", "operator"})),

@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.test import override_settings
 
+from identity.services import erasure
 from qcloud.kernel.scope import scoped
 from qcloud.kernel.sealing import KeyShredded, Place, SealerUnavailable, sealer
 from tests.factories.cast import Person
@@ -32,6 +33,7 @@ from vaultsvc.selectors import RunInfo
 from vaultsvc.services import account_shred, key_rotate_start, run_carry_on
 from vaultsvc.vault.connection import VaultConnection
 from vaultsvc.vault.errors import VaultDenied, VaultDown
+from vaultsvc.vault.names import account_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Become = Callable[..., VaultConnection]
@@ -213,6 +215,51 @@ def test_a_shredded_account_is_unreadable_and_others_are_not(
     # Also with the wrapped key of a backup: Vault has nothing that opens it.
     with pytest.raises(KeyShredded):
         backends.backend().unwrap(customer_owner.account.id, blob)
+
+
+def test_the_worker_ends_an_erasure_with_the_keys(become: Become, customer_owner: Person) -> None:
+    """Nobody types a command at the end of a grace period: the worker's policy must suffice."""
+    become("web")
+    fill(customer_owner, environment_of(customer_owner), 1)
+    blob = bytes(active_key(customer_owner.account.id).wrapped)
+    become("worker")
+    assert erasure._shred(SYSTEM, customer_owner.account.id)
+    with pytest.raises(KeyShredded):
+        revealed(customer_owner)
+    with pytest.raises(KeyShredded):
+        backends.backend().unwrap(customer_owner.account.id, blob)
+
+
+def test_an_erasure_waits_for_a_vault_that_is_away(
+    become: Become, customer_owner: Person, vault_server: VaultServer
+) -> None:
+    become("web")
+    fill(customer_owner, environment_of(customer_owner), 1)
+    proxy = Proxy(vault_server.port)
+    become("worker", address=f"https://127.0.0.1:{proxy.port}", timeout=1)
+    proxy.close()
+    assert not erasure._shred(SYSTEM, customer_owner.account.id)
+    become("worker")
+    assert erasure._shred(SYSTEM, customer_owner.account.id)
+
+
+def test_a_key_that_vault_lost_is_not_made_anew(become: Become, customer_owner: Person) -> None:
+    """An older snapshot was put back. What a new key sealed would be lost with the next restore."""
+    become("operator")
+    owner = customer_owner.account.id
+    fill(customer_owner, environment_of(customer_owner), 1)
+    keeper = become("operator")
+    transit = keeper._logged_in().client.secrets.transit
+    name, mount = account_key(owner), keeper.settings.transit_mount
+    transit.update_key_configuration(name, deletion_allowed=True, mount_point=mount)
+    transit.delete_key(name, mount_point=mount)
+    key_rotate_start(actor=SYSTEM, owner=owner)
+    run = run_carry_on(actor=SYSTEM)
+    assert run is not None
+    assert (run.rotated, run.broken > 0) == (0, True)
+    with pytest.raises(SealerUnavailable, match="has no key account-"):
+        sealer().blind_index(b"x", place(owner))
+    assert backends.backend().versions(owner) is None
 
 
 def test_the_web_cannot_shred(become: Become, customer_owner: Person) -> None:
