@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     "vault_rewrap": "bench.vault",
     "rules_ten": "bench.rules",
     "switcher": "bench.accounts",
+    "accounts_page": "bench.accounts",
 }
 """Figure → module. A module's ``run()`` yields all of its figures in one go."""
 

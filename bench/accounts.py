@@ -28,6 +28,7 @@ def run() -> Iterator[Result]:
     with TemporaryDirectory(prefix="qcloud-bench-") as folder, database(Path(folder)):
         person = fill()
         yield _switcher(person)
+        yield _accounts_page()
 
 
 def fill() -> Any:
@@ -96,3 +97,47 @@ def _switcher(person: Any) -> Result:
         spent.append((time.perf_counter() - began) * 1_000)
         assert response.status_code == 200  # noqa: S101  what is measured must be an answer
     return Result("switcher", quantiles(spent[10:], n=20)[18], "ms", None, None, _CALLS - 10)
+
+
+def _accounts_page() -> Result:
+    from django.test import RequestFactory
+
+    from identity.selectors import root_account
+    from portal.here import Here
+    from portal.views.accounts import index
+    from qcloud.kernel.ids import new_id
+    from qcloud.kernel.permissions import ROLES, Actor, RoleName
+    from qcloud.kernel.scope import scoped
+
+    root = root_account()
+    assert root is not None  # noqa: S101  the corpus has one
+    actor = Actor(
+        "staff", new_id(), "bench", root.scope, ROLES[root.tier][RoleName.OWNER], role="owner"
+    )
+    factory, view, spent = RequestFactory(), index.__wrapped__, []  # type: ignore[attr-defined]
+    for wanted in _pages(root.scope) * 5:
+        request: Any = factory.get("/admin/accounts", wanted)
+        request.here = Here("admin", root, actor, request.path, new_id())
+        began = time.perf_counter()
+        with scoped(root.scope):
+            response = view(request, request.here)
+        spent.append((time.perf_counter() - began) * 1_000)
+        assert b'id="accounts"' in response.content  # noqa: S101  an answer, not an error
+    return Result(
+        "accounts_page", quantiles(spent[10:], n=20)[18], "ms", None, None, len(spent) - 10
+    )
+
+
+def _pages(scope: Any) -> list[dict[str, str]]:
+    """What somebody may ask of the list; cursors deep in it are taken from the list itself."""
+    from identity.directory import accounts_page
+
+    orders = ("tree", "name", "slug", "state", "parent", "created")
+    found: list[dict[str, str]] = []
+    for order in orders:
+        found += [{"sort": sign + order} for sign in ("", "-")]
+        deep = accounts_page(scope, sort=order, limit=9_000).next_cursor
+        found.append({"sort": order, "after": deep})
+    words = ("number 7", "customer number 12", "customer-777", "nobody", "reseller")
+    found += [{"q": text} for text in words]
+    return [*found, {"f.tier": "reseller"}, {"f.state": "suspended"}]
