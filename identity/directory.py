@@ -94,13 +94,14 @@ def accounts_page(
     with scoped(scope):
         found = _filtered(scope, filters or AccountFilter())
         total = found.count()
-        ordered = _annotated(found, scope)
-        after = _position(_annotated(_all(scope), scope), order, cursor)
+        ordered = _annotated(found, scope, order)
+        after = _position(_annotated(_all(scope), scope, order), order, cursor)
         if after is not None:
             ordered = ordered.filter(_after(order, after, descending=descending))
         signs = [f"-{name}" if descending else name for name in order]
         rows = list(ordered.order_by(*signs)[: limit + 1])
-    lines = tuple(_line(row) for row in rows[:limit])
+        names = accounts_named(scope, [row.parent_id for row in rows if row.parent_id])
+    lines = tuple(_line(scope, row, names) for row in rows[:limit])
     return AccountPage(lines, str(lines[-1].info.id) if len(rows) > limit else "", total)
 
 
@@ -167,17 +168,18 @@ def _filtered(scope: Scope, filters: AccountFilter) -> QuerySet[Account]:
     return found.filter(**{name: wanted for name, wanted in exact.items() if wanted})
 
 
-def _annotated(found: QuerySet[Account], scope: Scope) -> QuerySet[Account]:
+def _annotated(found: QuerySet[Account], scope: Scope, order: tuple[str, ...]) -> QuerySet[Account]:
+    """Only what the order needs: each parent that is looked at costs a join of every row."""
     direct = When(parent_id=scope.account_id, then=Value(0))
-    return found.annotate(
-        sort_name=Lower("name"),
-        parent_name=Lower("parent__name"),
-        is_below=Case(direct, default=Value(1)),
-        top_name=Case(
-            When(parent_id=scope.account_id, then=Lower("name")), default=Lower("parent__name")
-        ),
-        top_id=Case(When(parent_id=scope.account_id, then=F("id")), default=F("parent_id")),
-    ).select_related("parent")
+    own_top = When(parent_id=scope.account_id, then=Lower("name"))
+    columns = {
+        "sort_name": Lower("name"),
+        "parent_name": Lower("parent__name"),
+        "is_below": Case(direct, default=Value(1)),
+        "top_name": Case(own_top, default=Lower("parent__name")),
+        "top_id": Case(When(parent_id=scope.account_id, then=F("id")), default=F("parent_id")),
+    }
+    return found.annotate(**{name: columns[name] for name in order if name in columns})
 
 
 def _position(
@@ -201,11 +203,11 @@ def _after(order: tuple[str, ...], values: tuple[Any, ...], *, descending: bool)
     return behind
 
 
-def _line(row: Account) -> AccountLine:
+def _line(scope: Scope, row: Account, names: dict[UUID, str]) -> AccountLine:
     return AccountLine(
         info=account_info(row),
-        parent_name=row.parent.name if row.parent else "",
-        depth=int(row.is_below),  # type: ignore[attr-defined]  # annotated
+        parent_name=names.get(row.parent_id, "") if row.parent_id else "",
+        depth=int(row.parent_id != scope.account_id),
         created_at=row.created_at,
         erase_at=row.erase_at,
     )

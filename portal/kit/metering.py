@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from pulse.metering import UsageHourInfo, usage_hours, usage_sums
+from pulse.metering import UsageHourInfo, usage_hours, usage_sums, usage_sums_within
 from qcloud.kernel.scope import Scope
 
 K = TypeVar("K", bound=Hashable)
@@ -61,6 +61,14 @@ def usage_of(
 ) -> dict[UUID, Usage]:
     """Sums of these accounts; one without usage is left out."""
     found = usage_sums(scope, since, until, accounts)
+    return {s.account_id: Usage(*(getattr(s, f.name) for f in fields(Usage))) for s in found}
+
+
+def usage_within(
+    scope: Scope, since: datetime, until: datetime, places: Mapping[str, UUID]
+) -> dict[UUID, Usage]:
+    """Sums of accounts of one tier, by path, each with all below it."""
+    found = usage_sums_within(scope, since, until, places)
     return {s.account_id: Usage(*(getattr(s, f.name) for f in fields(Usage))) for s in found}
 
 

@@ -16,7 +16,6 @@ from identity.directory import (
     AccountFilter,
     AccountLine,
     accounts_page,
-    customers_within,
     resellers,
 )
 from identity.selectors import AccountInfo
@@ -25,7 +24,7 @@ from portal.door import page
 from portal.here import Here
 from portal.kit import formats
 from portal.kit.forms import Done, Failure, attempt
-from portal.kit.metering import Usage, month_of, usage_of
+from portal.kit.metering import Usage, month_of, usage_of, usage_within
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
 from portal.links import invitation_link
 from qcloud.kernel.errors import Invalid
@@ -147,17 +146,11 @@ def _fetch(here: Here, query: Query, cursor: str, limit: int) -> Page[AccountRow
 
 def _usage(here: Here, shown: list[AccountInfo]) -> dict[UUID, Usage]:
     """What these accounts used this month; a reseller's is what its customers did."""
-    sellers = [info for info in shown if info.tier is Tier.RESELLER]
-    inside = customers_within(here.scope, [info.path for info in sellers])
-    own = {info.id for info in shown if info.tier is Tier.CUSTOMER}
-    sums = usage_of(
-        here.scope, *month_of(here.account.timezone), own | {info.id for info in inside}
-    )
-    usage = {info.id: sums.get(info.id, Usage()) for info in shown}
-    for info in inside:
-        if info.parent_id in usage:
-            usage[info.parent_id] += sums.get(info.id, Usage())
-    return usage
+    month = month_of(here.account.timezone)
+    own = [info.id for info in shown if info.tier is Tier.CUSTOMER]
+    sellers = {info.path: info.id for info in shown if info.tier is Tier.RESELLER}
+    found = usage_of(here.scope, *month, own) | usage_within(here.scope, *month, sellers)
+    return {info.id: found.get(info.id, Usage()) for info in shown}
 
 
 @page(Permission.IDENTITY_ACCOUNT_READ, post=Permission.IDENTITY_ACCOUNT_CREATE)

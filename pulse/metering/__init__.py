@@ -7,6 +7,7 @@ from pulse.metering.hours import (
     event_filter_for,
     usage_hours,
     usage_sums,
+    usage_sums_within,
 )
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "recompute_usage",
     "usage_hours",
     "usage_sums",
+    "usage_sums_within",
 ]

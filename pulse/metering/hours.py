@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Sum
+from django.db.models.functions import Left
 
 from pulse.models import UsageHour
 from pulse.store.filters import TrafficFilter
@@ -52,6 +53,25 @@ class UsageSum:
     requests_egress_external: int
     bytes_sent: int
     bytes_received: int
+
+
+def usage_sums_within(
+    scope: Scope, since: datetime, until: datetime, places: Mapping[str, UUID]
+) -> list[UsageSum]:
+    """Sums over each of these accounts, by path, and all below it; the paths are equally long,
+    as those of one tier are.
+    """
+    if not places:
+        return []
+    names = [field.name for field in fields(UsageSum)][1:]
+    length = len(next(iter(places)))
+    with scoped(scope):
+        rows = UsageHour.objects.filter(hour__gte=since, hour__lt=until)
+        rows = rows.annotate(top=Left("account_path", length)).filter(top__in=list(places))
+        found = list(rows.values("top").annotate(**{f"sum_{name}": Sum(name) for name in names}))
+    return [
+        UsageSum(places[row["top"]], *(int(row[f"sum_{name}"]) for name in names)) for row in found
+    ]
 
 
 def usage_sums(
