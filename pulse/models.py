@@ -123,4 +123,4 @@ class ErasedAccount(InternalModel):
         return f"{self.account_id} erased {self.erased_at.isoformat()}"
 
 
-from pulse.tables import alerts, issues, rollups  # noqa: E402, F401  Django looks here
+from pulse.tables import alerts, frozen, issues, rollups  # noqa: E402, F401  Django looks here

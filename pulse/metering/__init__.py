@@ -1,6 +1,7 @@
 """Usage by hour: the figures that billing rates and every tier may see of those below it."""
 
 from pulse.metering.counting import recompute_touched, recompute_usage
+from pulse.metering.freezing import FrozenUsage, broken_freezes, freeze_usage, usage_freeze
 from pulse.metering.hours import (
     UsageHourInfo,
     UsageSum,
@@ -11,11 +12,15 @@ from pulse.metering.hours import (
 )
 
 __all__ = [
+    "FrozenUsage",
     "UsageHourInfo",
     "UsageSum",
+    "broken_freezes",
     "event_filter_for",
+    "freeze_usage",
     "recompute_touched",
     "recompute_usage",
+    "usage_freeze",
     "usage_hours",
     "usage_sums",
     "usage_sums_within",

@@ -44,7 +44,7 @@ def recompute_touched(*, store: Store | None = None) -> int:
         accounts = list(
             TouchedHour.objects.order_by("account_id").values_list("account_id").distinct()
         )
-    return sum(_recompute_account(account_id, store) for (account_id,) in accounts)
+    return sum(recompute_account(account_id, store=store) for (account_id,) in accounts)
 
 
 def recompute_usage(
@@ -65,7 +65,8 @@ def recompute_usage(
     return len(counts)
 
 
-def _recompute_account(account_id: UUID, store: Store | None) -> int:
+def recompute_account(account_id: UUID, *, store: Store | None = None) -> int:
+    """As ``recompute_touched`` for one account."""
     done = 0
     while True:
         with unscoped("metering: recount touched hours"):
