@@ -3,11 +3,13 @@
 **The bound**: what this process knows of a key it believes for ``KEY_CACHE_SECONDS`` (60 by
 default), then it reads the row again and asks the keeper again. So after a rotation another
 process may seal under the key before for that long, and after shredding it may open a value
-for that long; not longer. A keeper that is down is noticed within the same time.
+for that long; not longer. A keeper that is down is noticed within the same time. A key whose
+time is over is dropped from memory within ``SWEEP_SECONDS``, whether anybody asks or not.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -28,7 +30,8 @@ from vaultsvc.envelope import Broken, Key
 from vaultsvc.models import DataKey, Purpose, ShreddedOwner, State
 
 MAX_HELD: Final = 4_096
-"""Keys in memory at once; the one read longest ago goes first."""
+"""Keys in memory at once; the one that was opened longest ago goes first."""
+SWEEP_SECONDS: Final = 1.0
 _STRIPES: Final = 64
 
 
@@ -47,6 +50,8 @@ class DataKeys:
         self._held: OrderedDict[tuple[UUID, str], _Held] = OrderedDict()
         self._guard = threading.Lock()
         self._asking = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._sweeper: threading.Thread | None = None
+        os.register_at_fork(after_in_child=self._begin_anew)
 
     def active(self, owner: UUID, purpose: str) -> Key:
         """The key that seals (or indexes) for ``owner`` now, made at first use.
@@ -92,7 +97,32 @@ class DataKeys:
             self._held.move_to_end(name)
             while len(self._held) > MAX_HELD:
                 self._held.popitem(last=False)
+            if self._sweeper is None:
+                self._sweeper = threading.Thread(target=self._sweep, name="keys", daemon=True)
+                self._sweeper.start()
         return held
+
+    def _sweep(self) -> None:
+        """Drops what is out of date until nothing is left: an idle process keeps no keys."""
+        while self._drop_old():
+            time.sleep(SWEEP_SECONDS)
+
+    def _drop_old(self) -> int:
+        """How many are left; with the last one the sweeper ends."""
+        with self._guard:
+            moment = time.monotonic()
+            for name in [n for n, held in self._held.items() if held.until < moment]:
+                del self._held[name]
+            if not self._held:
+                self._sweeper = None
+            return len(self._held)
+
+    def _begin_anew(self) -> None:
+        """In a forked child: threads of the parent that hold locks do not exist here."""
+        self._held = OrderedDict()
+        self._guard = threading.Lock()
+        self._asking = tuple(threading.Lock() for _ in range(_STRIPES))
+        self._sweeper = None
 
     def _hold_active(self, owner: UUID, purpose: str) -> _Held:
         row = _active_row(owner, purpose)
