@@ -1,7 +1,8 @@
 """Pulse's errors and their codes.
 
 ``pulse.unauthorized`` 401 · ``pulse.bad_request`` 400 · ``pulse.too_large`` 413 ·
-``pulse.unsupported_encoding`` 415 · ``pulse.malformed_line``, ``pulse.malformed_batch`` 422 ·
+``pulse.unsupported_encoding`` 415 · ``pulse.over_quota`` 429 ·
+``pulse.malformed_line``, ``pulse.malformed_batch`` 422 ·
 ``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable``,
 ``pulse.erasure_waits`` 503
 """
@@ -51,6 +52,20 @@ class MalformedBatch(QCloudError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             "pulse.malformed_batch", 422, f"{reason}. Nothing of this batch was stored"
+        )
+
+
+class OverQuota(QCloudError):
+    """``data["retry_after"]``: seconds."""
+
+    def __init__(self, rate: int, *, seconds: int) -> None:
+        super().__init__(
+            "pulse.over_quota",
+            429,
+            f"this account sends more than its {rate} bytes a second. Nothing of this batch was"
+            f" stored; send it again in {seconds} s. If that is too little for its traffic, ask"
+            " the provider for a larger quota",
+            retry_after=seconds,
         )
 
 

@@ -38,8 +38,12 @@ class Events:
         encoding = check_announced(request)
         columnar = request.headers.get("content-type", "").startswith(COLUMNS_CONTENT_TYPE)
         received_at = now()
+        self._parts.quotas.check(identity.account_id)
         async with self._parts.bodies.taken(identity.account_id):
+            # Again: others of the account may have sent theirs while this one waited.
+            self._parts.quotas.check(identity.account_id)
             data = await read_body(request, self._parts.settings.body_seconds)
+            self._parts.quotas.take(identity.account_id, len(data))
             batch = await self._parts.parse(
                 _parsed, data, encoding, received_at, identity.replaying, columnar
             )

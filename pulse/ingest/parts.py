@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from pulse.errors import Unauthorized
 from pulse.ingest.gateway import Gateway
+from pulse.ingest.quota import Quotas
 from pulse.ingest.settings import IngestSettings
 from pulse.ingest.shares import Shares
 from pulse.spool.folder import SpoolFolder
@@ -41,6 +42,7 @@ class Parts:
         self.settings = settings
         self.gateway = gateway
         self.writer = SpoolWriter(SpoolFolder(settings.spool), limit=settings.spool_limit)
+        self.quotas = Quotas(settings.account_bytes)
         self.bodies = Shares(settings.bodies_at_once, settings.bodies_an_account)
         self._database = ThreadPoolExecutor(settings.database_threads, "ingest-database")
         self._parsing = ThreadPoolExecutor(settings.batches_at_once, "ingest-parse")
@@ -134,6 +136,10 @@ def failure(error: QCloudError) -> Response:
     headers = {}
     if error.http_status == 503:
         headers["Retry-After"] = str(RETRY_SECONDS)
+    if error.http_status == 429:
+        headers["Retry-After"] = str(error.data["retry_after"])
+        # Its body is not going to be read.
+        headers["Connection"] = "close"
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.http_status == 413:

@@ -23,6 +23,9 @@ class IngestSettings:
     """Of these, for the agents of one account: one that sends slowly delays no other."""
     batches_at_once: int = 2
     """Batches decompressed and parsed at the same time."""
+    account_bytes: int = 0
+    """Bytes a second, as sent, that the agents of one account may send to this process; a burst
+    of ten seconds' worth passes at once. 0: no limit."""
     database_threads: int = 4
     """Threads, each with a connection, for tokens and the fleet's calls."""
 
@@ -33,5 +36,8 @@ class IngestSettings:
             spool=env.path("QCLOUD_SPOOL_PATH"),
             spool_limit=env.integer(
                 "QCLOUD_SPOOL_LIMIT_BYTES", DEFAULT_LIMIT, low=64 * 1024**2, high=1024**5
+            ),
+            account_bytes=env.integer(
+                "QCLOUD_INGEST_ACCOUNT_BYTES_PER_SECOND", 0, low=0, high=1024**4
             ),
         )
