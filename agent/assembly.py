@@ -16,7 +16,10 @@ from agent.config.current import PLATFORM, Configuration
 from agent.config.policy import Surroundings
 from agent.config.source import FileSource, SourceError, UrlSource, Watcher, source_of
 from agent.config.tags import TagsError, deployment_tags
+from agent.containers.lookup import Containers, runtimes
 from agent.counters import Counters
+from agent.door.pages import Pulse, pages
+from agent.door.server import LISTEN, DoorError, Pages, StatusServer
 from agent.link.scope import Scope, ScopeError, namespace_inode
 from agent.link.settings import LinkSettings
 from agent.metrics import Registry
@@ -31,8 +34,10 @@ from agent.uplink.client import Client, EndpointError
 from agent.uplink.identity import IdentityError, IdentityFile
 from agent.uplink.session import Session
 from agent.uplink.uplink import Uplink
-from agent.who import from_proc, nobody
+from agent.who import OnNode, nobody
 from wire.config import Config, ConfigError, EventStore, parse_config
+
+_log = structlog.get_logger()
 
 _log = structlog.get_logger()
 
@@ -40,7 +45,8 @@ _log = structlog.get_logger()
 def assembly_errors() -> tuple[type[Exception], ...]:
     """Whose messages tell an operator why the agent does not start."""
     return (
-        ConfigError, DataFolderError, EndpointError, IdentityError, RecordingError, ScopeError,
+        ConfigError, DataFolderError, DoorError, EndpointError, IdentityError, RecordingError,
+        ScopeError,
         SourceError, StoreError, TagsError,
     )  # fmt: skip
 
@@ -158,7 +164,7 @@ def _runner(
         ),
         stores=StoreContext(counters, os.environ),
         metrics=Registry(),
-        who_is=nobody if replaying else from_proc,
+        who_is=nobody if replaying else _on_node(options, counters, stack),
         tags=deployment_tags(options.tags),
         uplink=uplink,
         pulse=own.pulse if own is not None else None,
@@ -171,7 +177,8 @@ def _runner(
         if not configuration.apply_text(own.text):
             raise SourceError(configuration.state.problem)
         watcher = Watcher(own.source, configuration)
-    return Runner(
+    pulse = Pulse()
+    runner = Runner(
         open_source=open_source,
         reopen=not replaying,
         configuration=configuration,
@@ -183,7 +190,38 @@ def _runner(
         refresh_scope=scope.refresh,
         boot=boot,
         memory_limit=options.memory_limit,
+        pulse=pulse,
     )
+    _status_server(options, pages(runner.status, around.metrics, pulse), stack)
+    return runner
+
+
+def _status_server(options: argparse.Namespace, shown: Pages, stack: ExitStack) -> None:
+    """Where it was asked for, or by default for live capture, unless the port is taken.
+
+    Raises ``DoorError`` for an address that was given and cannot be had.
+    """
+    given = options.httpd_listen
+    if given == "none" or (not given and options.replay is not None):
+        return
+    try:
+        server = StatusServer(given or LISTEN, shown)
+    except DoorError as error:
+        if given:
+            raise
+        _log.warning("no status server", reason=str(error))
+        return
+    stack.callback(server.close)
+    server.start()
+
+
+def _on_node(options: argparse.Namespace, counters: Counters, stack: ExitStack) -> OnNode:
+    """Who processes are, with a thread that asks the container runtimes."""
+    found = runtimes(options.docker_socket_endpoint, options.cri_runtime_socket_endpoint)
+    containers = Containers(found, counters)
+    containers.start()
+    stack.callback(containers.stop)
+    return OnNode(containers)
 
 
 def _uplink(

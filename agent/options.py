@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from agent.door.server import LISTEN
 from agent.link.settings import HTTP_BUFFER_SIZE, IDLE_SECONDS, MEMORY_LIMIT
 from agent.logs import ENCODINGS, LEVELS
 from agent.spool.spool import SPOOL_LIMIT
@@ -33,6 +34,10 @@ def parser(environment: Mapping[str, str] = os.environ) -> argparse.ArgumentPars
     _platform(run, environment)
     _capture(run, environment)
     _limits(run, environment)
+    _containers(run, environment)
+    run.add_argument(
+        "--httpd-listen", default=environment.get("HTTPD_LISTEN", ""),
+        metavar="HOST:PORT|none", help=f"status server, for Prometheus ({LISTEN})")  # fmt: skip
     run.add_argument("--replay", type=Path, metavar="FILE", help="feed a recording instead")
     run.add_argument("--speed", type=_speed, default=1.0, metavar="N|max",
                      help="how many times faster than recorded")  # fmt: skip
@@ -141,6 +146,18 @@ def _capture(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
     command.add_argument(
         "--exclude-pid-file", type=Path, action="append", default=[], metavar="FILE",
         help="process ids to leave alone, read again each second; may be repeated")  # fmt: skip
+
+
+def _containers(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    """The names under which others know them."""
+    command.add_argument(
+        "--docker-socket-endpoint", default=environment.get("DOCKER_SOCKET_ENDPOINT", ""),
+        metavar="PATH|none", help="Docker's socket: names and labels of containers")  # fmt: skip
+    command.add_argument(
+        "--cri-runtime-socket-endpoint", "--containerd-socket-endpoint", metavar="PATH|none",
+        default=environment.get("CRI_RUNTIME_SOCKET_ENDPOINT")
+        or environment.get("CONTAINERD_SOCKET_ENDPOINT", ""),
+        help="the socket of containerd or CRI-O, for names and labels of pods")  # fmt: skip
 
 
 def _probes(value: str) -> frozenset[str]:

@@ -18,6 +18,7 @@ from agent.config.source import Watcher
 from agent.config.stack import StackPlan
 from agent.connections import ConnectionReporter
 from agent.counters import Counters
+from agent.door.pages import Pulse
 from agent.link.exchange import Exchange
 from agent.link.linker import InScope, Linker
 from agent.status import Status, StatusFile
@@ -56,6 +57,7 @@ class Runner:
         refresh_scope: Callable[[], None],
         boot: UUID,
         memory_limit: int,
+        pulse: Pulse | None = None,
     ) -> None:
         self._open_source = open_source
         self._reopen = reopen
@@ -68,6 +70,7 @@ class Runner:
         self._refresh_scope = refresh_scope
         self._boot = boot
         self._memory_limit = memory_limit
+        self._pulse = pulse or Pulse()
         self._policy = configuration.running
         self._reporter = ConnectionReporter(self._report, agent=agent_version(), instance=str(boot))
         if uplink is not None:
@@ -174,6 +177,7 @@ class Runner:
         linker.abandon(key)
 
     def _tick(self, source: Source, linker: Linker) -> Source:
+        self._pulse.beat()
         linker.tick(time.monotonic_ns())
         self._connections = linker.open_connections
         self._refresh_scope()

@@ -9,7 +9,9 @@ import pytest
 
 from agent.config.filters import GROUPS, ProcessFilters
 from agent.config.tags import TagsError, deployment_tags
-from agent.who import Who, from_proc
+from agent.containers.lookup import Containers
+from agent.counters import Counters
+from agent.who import OnNode, Who
 from tests.agent.config.inside import STORES, Inside, answer, ask, stack
 from tests.agent.traffic import client, server
 from wire.config.model import CustomFilter, Filters
@@ -200,6 +202,7 @@ def test_rules_see_tags_labels_and_the_environment(tmp_path: Path) -> None:
 def test_the_environment_of_a_process_is_read_for_what_is_named_only() -> None:
     os.environ.setdefault("PATH", "/bin")
     mine = client(pid=os.getpid())
+    from_proc = OnNode(Containers([], Counters()))
     found = from_proc(mine, frozenset({"PATH", "NOT_THERE"})).environment
     assert set(found) == {"PATH"}
     assert from_proc(mine, frozenset()).environment == {}

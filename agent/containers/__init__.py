@@ -1,0 +1,1 @@
+"""What the node's container runtimes know: names, images, labels, pods. Read-only, optional."""

@@ -1,0 +1,1 @@
+"""The status server: liveness, readiness, Prometheus metrics."""
