@@ -165,17 +165,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    del options
-    try:
-        from agent.capture.doctor import examine
-    except ImportError as error:
-        raise CannotStartError(f"capture is not part of this installation: {error}") from error
-    findings = examine()
-    for finding in findings:
-        sys.stdout.write(f"{finding}\n")
-    if not findings:
-        sys.stdout.write("Nothing is missing: capture should work here.\n")
-    return NO_CAPTURE if findings else 0
+    from agent.doctor import doctor
+
+    return doctor(options)
 
 
 def _on_signals(stop: Callable[[], object]) -> None:

@@ -58,7 +58,16 @@ def parser(environment: Mapping[str, str] = os.environ) -> argparse.ArgumentPars
     demo.add_argument("--rate", type=float, default=8.0, help="requests a second, on average")
     demo.add_argument("--seed", type=int, default=1)
     _logs(demo, environment)
-    doctor = commands.add_parser("doctor", help="say whether capture can work here")
+    doctor = commands.add_parser(
+        "doctor", help="try everything the agent needs, and say what fails"
+    )
+    doctor.add_argument("--config", default=environment.get("QPOINT_CONFIG", ""),
+                        metavar="FILE|URL", help="try its stores as well")  # fmt: skip
+    doctor.add_argument("--format", choices=("text", "json"), default="text")
+    doctor.add_argument("--no-probes", dest="probes", action="store_false",
+                        help="do not load any program into the kernel")  # fmt: skip
+    _data_dir(doctor, environment)
+    _containers(doctor, environment)
     _logs(doctor, environment)
     return top
 
@@ -126,9 +135,7 @@ def _platform(command: argparse.ArgumentParser, environment: Mapping[str, str]) 
         help="allow http:// to a platform that is not on this machine")  # fmt: skip
     command.add_argument("--name", default=environment.get("AGENT_NAME", ""),
                          help="how the platform lists this agent (default: host name)")  # fmt: skip
-    command.add_argument(
-        "--data-dir", type=Path, default=Path(environment.get("DATA_DIR") or DATA_DIR)
-    )
+    _data_dir(command, environment)
     command.add_argument("--status-file", type=Path, default=_path(environment, "STATUS_FILE"),
                          help="counters as JSON, written each second")  # fmt: skip
 
@@ -146,6 +153,12 @@ def _capture(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
     command.add_argument(
         "--exclude-pid-file", type=Path, action="append", default=[], metavar="FILE",
         help="process ids to leave alone, read again each second; may be repeated")  # fmt: skip
+
+
+def _data_dir(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--data-dir", type=Path, default=Path(environment.get("DATA_DIR") or DATA_DIR)
+    )
 
 
 def _containers(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

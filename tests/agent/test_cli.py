@@ -254,12 +254,10 @@ def test_idle_memory_stays_small(tmp_path: Path) -> None:
 def test_the_doctor_says_whether_capture_can_work() -> None:
     from agent.capture.doctor import examine
 
-    done = agent("doctor")
-    findings = [str(finding) for finding in examine()]
+    done = agent("doctor", "--no-probes")
+    findings = [f"BAD  {one.what}: {one.why}" for one in examine()]
     assert done.returncode == (3 if findings else 0)
-    assert done.stdout.splitlines() == (
-        findings or ["Nothing is missing: capture should work here."]
-    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("BAD")] == findings
 
 
 @pytest.mark.parametrize(
