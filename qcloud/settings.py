@@ -272,6 +272,24 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 
+def _wrong_with_keys() -> list[str]:
+    """Said at the start of those that seal and open values, not at the first value."""
+    if KEY_BACKEND == "keyring" and len(KEYRING_REASON.strip()) < 10:
+        wrong = (
+            "QCLOUD_KEY_BACKEND must be vault: a keyring file lies on the machine that it protects."
+            " To use one all the same, write the reason into QCLOUD_KEYRING_IN_PRODUCTION"
+        )
+        return [wrong]
+    if KEY_BACKEND == "vault" and PROCESS in {"web", "worker"}:
+        from vaultsvc.vault.settings import VaultSettings
+
+        try:
+            VaultSettings.from_env(env)
+        except SettingError as error:
+            return [f"QCLOUD_KEY_BACKEND is vault, and {error}"]
+    return []
+
+
 def _refuse_unsafe_production() -> None:
     """Raises ``SettingError`` listing everything that must be set otherwise."""
     unsafe = []
@@ -291,11 +309,7 @@ def _refuse_unsafe_production() -> None:
         unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")
     if not INGEST_PUBLIC_URL.startswith("https://"):
         unsafe.append("QCLOUD_INGEST_PUBLIC_URL must begin with https://: agents send tokens")
-    if KEY_BACKEND == "keyring" and len(KEYRING_REASON.strip()) < 10:
-        unsafe.append(
-            "QCLOUD_KEY_BACKEND must be vault: a keyring file lies on the machine that it protects."
-            " To use one all the same, write the reason into QCLOUD_KEYRING_IN_PRODUCTION"
-        )
+    unsafe += _wrong_with_keys()
     if unsafe:
         raise SettingError("unsafe production settings:\n  " + "\n  ".join(unsafe))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -26,6 +27,7 @@ from qcloud.kernel.scope import Tier, scoped, unscoped
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_PATH: Final = 1_024
+_SECRET_WORDS: Final = ("sig", "token", "secret", "password", "credential", "apikey", "accesskey")
 _URL: Final = re.compile(r"(https?|file)://[^\s<>\"']{1,2000}|")
 
 
@@ -126,6 +128,7 @@ def object_store_set(
     directory = _directory(path)
     if not _URL.fullmatch(access_url):
         raise Invalid("access_url must begin with https://, http:// or file://, or be empty.")
+    _refuse_credentials(access_url)
     with scoped(scope):
         row = environment_row(environment_id)
         _refuse_shared(scope.account_id, directory)
@@ -142,6 +145,20 @@ def object_store_set(
             data={"type": StoreType.DIRECTORY, "path": directory, "access_url": access_url},
         )
     return object_store_info(store)
+
+
+def _refuse_credentials(access_url: str) -> None:
+    """It stands in the clear in pages, journal and agents: it names a place, it opens nothing."""
+    try:
+        parts = urlsplit(access_url)
+    except ValueError as error:
+        raise Invalid("access_url is no address that a browser understands.") from error
+    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if "@" in parts.netloc or any(word in name for name in names for word in _SECRET_WORDS):
+        raise Invalid(
+            "access_url must hold no credential: no user, password, signature or token. Everybody"
+            " who may see the environment sees it; who opens the link signs in there."
+        )
 
 
 def _level(name: str) -> str:

@@ -63,6 +63,7 @@ def environment(folder: DataFolder, ports: Ports) -> dict[str, str]:
     """
     secrets = folder.secrets()
     return {
+        "QCLOUD_KEY_BACKEND": "keyring",
         **_inherited(),
         "QCLOUD_MODE": "embedded",
         "QCLOUD_DATA": str(folder.root),
@@ -78,7 +79,6 @@ def environment(folder: DataFolder, ports: Ports) -> dict[str, str]:
         "QCLOUD_EVENTSTORE_PATH": str(folder.eventstore),
         "QCLOUD_SPOOL_PATH": str(folder.spool),
         "QCLOUD_OBJECTS_PATH": str(folder.objects),
-        "QCLOUD_KEY_BACKEND": "keyring",
         "QCLOUD_KEYRING_PATH": str(folder.keyring),
         "QCLOUD_MAIL_PATH": str(folder.mail),
         "QCLOUD_INGEST_PUBLIC_URL": f"http://127.0.0.1:{ports.ingest}",
@@ -104,7 +104,13 @@ def adopt(folder: DataFolder) -> None:
         os.environ.update(environment(folder, Ports.from_environment(Env())))
 
 
-_HANDED_ON: Final = ("QCLOUD_LOG_", "QCLOUD_NOTIFY_")
+_HANDED_ON: Final = (
+    "QCLOUD_LOG_",
+    "QCLOUD_NOTIFY_",
+    "QCLOUD_KEY_",
+    "QCLOUD_KEYRING_SECRET",
+    "QCLOUD_VAULT_",
+)
 
 
 def _inherited() -> dict[str, str]:

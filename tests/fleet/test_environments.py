@@ -174,6 +174,34 @@ def test_access_urls_are_web_addresses(
         )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://carla:hunter2@s3.example/acme",
+        "https://carla@s3.example/acme",
+        "https://s3.example/acme?X-Amz-Signature=00",
+        "https://blob.example/acme?sv=1&sig=AbC%3D",
+        "https://s3.example/acme?access_token=x",
+        "https://[s3.example/acme",
+    ],
+)
+def test_access_urls_hold_no_credential(
+    customer_owner: Person, production: EnvironmentInfo, url: str
+) -> None:
+    actor = customer_owner.actor
+    with pytest.raises(Invalid, match="access_url"):
+        object_store_set(
+            actor=actor, environment_id=production.id, path="/srv/acme", access_url=url
+        )
+    with scoped(customer_owner.scope):
+        assert object_store_of(production.id) is None
+    plain = "https://console.example/acme?prefix=2026@eu"
+    made = object_store_set(
+        actor=actor, environment_id=production.id, path="/srv/acme", access_url=plain
+    )
+    assert made.access_url == plain
+
+
 @pytest.mark.parametrize("path", ["/srv/birch", "/srv/birch/inner", "/srv", "/srv/birch/"])
 def test_two_accounts_do_not_share_a_directory(
     customer_owner: Person,

@@ -67,6 +67,24 @@ def test_values_that_are_refused(name: str, value: str, words: str) -> None:
     assert words in said
 
 
+@pytest.mark.parametrize("process", ["web", "worker"])
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({}, "QCLOUD_VAULT_ADDRESS is not set"),
+        ({"QCLOUD_VAULT_ADDRESS": "http://vault.example:8200"}, "must begin with https://"),
+        ({"QCLOUD_VAULT_ADDRESS": "https://vault.example:8200"}, "QCLOUD_VAULT_ROLE_ID is not set"),
+    ],
+)
+def test_who_seals_does_not_start_without_a_way_to_its_keys(
+    process: str, variables: dict[str, str], words: str
+) -> None:
+    code, said = start(QCLOUD_PROCESS=process, **variables)
+    assert code == 1
+    assert words in said
+    assert start(QCLOUD_PROCESS="beat", **variables)[0] == 0
+
+
 def test_one_machine_keeps_its_keyring_in_the_data_folder(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "data")
     folder.prepare()
@@ -74,3 +92,19 @@ def test_one_machine_keeps_its_keyring_in_the_data_folder(tmp_path: Path) -> Non
     assert values["QCLOUD_KEY_BACKEND"] == "keyring"
     assert values["QCLOUD_KEYRING_PATH"] == str(tmp_path / "data" / "keys" / "keyring")
     assert not folder.keyring.parent.exists(), "made with the first key, not before"
+
+
+def test_what_is_set_for_one_machine_reaches_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "QCLOUD_KEYRING_SECRET": "s" * 40,
+        "QCLOUD_KEY_CACHE_SECONDS": "5",
+        "QCLOUD_KEY_BACKEND": "vault",
+        "QCLOUD_VAULT_ADDRESS": "https://vault.example:8200",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    assert environment(folder, Ports()).items() >= given.items()
