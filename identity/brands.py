@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
+from django.http.request import validate_host
+
 from identity import colours
 from identity.models import Brand
 from identity.standing import ids_on
@@ -26,6 +29,8 @@ class BrandInfo:
     sender: str = ""
     host: str = ""
     logo_digest: str = ""
+    path: str = ""
+    """Of the account whose it is."""
     is_providers: bool = False
 
     @property
@@ -61,10 +66,30 @@ def brand_of(path: str) -> BrandInfo:
 
 def brand_for_host(host: str) -> BrandInfo:
     """For whoever has not signed in: whose address was typed; else the provider's."""
+    providers = (brand for brand in _brands().values() if brand.is_providers)
+    return _by_host(host) or next(providers, PLAIN)
+
+
+def seller_at(host: str) -> str | None:
+    """The path of the reseller whose host name this is; ``None`` for the provider's own.
+
+    Whoever holds a name's DNS can stand between it and its visitors, so a reseller's name
+    opens what lies below that reseller and nothing else.
+    """
+    brand = _by_host(host)
+    return brand.path if brand and not brand.is_providers else None
+
+
+def is_platforms(host: str) -> bool:
+    """Whether the platform itself goes by this name: no brand can take it."""
+    bare = [name.strip("[]") for name in settings.ALLOWED_HOSTS]
+    return validate_host(host, [*settings.ALLOWED_HOSTS, *bare])
+
+
+def _by_host(host: str) -> BrandInfo | None:
     wanted = host.lower()
-    known = _brands().values()
-    by_host = next((brand for brand in known if brand.host and brand.host == wanted), None)
-    return by_host or next((brand for brand in known if brand.is_providers), PLAIN)
+    found = (brand for brand in _brands().values() if brand.host and brand.host == wanted)
+    return None if is_platforms(wanted) else next(found, None)
 
 
 def brand_hosts() -> frozenset[str]:
@@ -116,5 +141,6 @@ def brand_info(row: Brand) -> BrandInfo:
     return BrandInfo(
         row.account_id,
         **{name: getattr(row, name) for name in names},
+        path=row.account_path,
         is_providers=len(ids_on(row.account_path)) == 1,
     )

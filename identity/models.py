@@ -98,6 +98,8 @@ class Account(SubtreeModel):
     state_before = models.CharField(max_length=9, blank=True)
     """Of an account that is closing: what it goes back to."""
     erase_at = models.DateTimeField(null=True)
+    held_by_path = models.TextField(blank=True, default="", db_default="")
+    """Of the topmost account that suspended or closed this one: nobody below it undoes that."""
 
     allow_list = models.TextField(blank=True)
     """Networks that its portal is entered from, one a line; empty: from everywhere."""

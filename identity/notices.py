@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from identity.brands import seller_at
 from identity.models import Account, Membership, User
 from notify.services import mail_send
 from qcloud.kernel import outbox
@@ -45,12 +47,30 @@ def send(message: OutboxMessage) -> None:
     if message.topic == CHANGED:
         _notice(user, key, words["heading"], words["lines"], words["link"])
         return
+    words = words | {"link": words["link"] if is_own_address(words["link"], user) else ""}
     template = "locked_out" if message.topic == LOCKED else "new_device"
     context = {name: text for name, text in words.items() if name != "email"}
     mail_send(account_id=None, to=user.email, template=template, context=context, key=key)
 
 
+def is_own_address(link: str, user: User) -> bool:
+    """Whether a mail may lead the person to this address of a portal.
+
+    Who asked chose its host name, and it may be a reseller's, who could read what arrives
+    there: only people who work below that reseller and nowhere else are led to it.
+    """
+    seller = seller_at(urlsplit(link).hostname or "")
+    if seller is None:
+        return True
+    with unscoped("notices: of a person, whatever the account"):
+        places = Membership.objects.filter(user_id=user.id).values_list("account_id", flat=True)
+        rows = Account.objects.filter(id__in=list(places))
+        paths = list(rows.values_list("account_path", flat=True))
+    return bool(paths) and all(path.startswith(seller) for path in paths)
+
+
 def _notice(user: User, key: str, heading: str, lines: list[str], link: str) -> None:
+    link = link if is_own_address(link, user) else ""
     mail_send(
         account_id=None,
         to=user.email,

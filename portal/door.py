@@ -26,6 +26,7 @@ from identity.sessions import Session, Stage, session_of
 from portal import guests
 from portal.client import client_ip
 from portal.here import Here
+from portal.hosts import is_elsewhere
 from portal.sessions import PORTALS, portal_of
 from portal.views.errors import error_page
 from qcloud.kernel.errors import Denied, NotFound, QCloudError, StepUpNeeded
@@ -117,7 +118,7 @@ def _enter(
         request.session.touch()  # type: ignore[attr-defined]  # our own store
     account = _account(request, kwargs.pop("account", ""))
     actor = _actor(request, account)
-    if account is None or actor is None:
+    if account is None or actor is None or is_elsewhere(request, account):
         return _refuse_stranger(request, account)
     if not account.admits(actor.ip):
         return _refuse_network(request, actor)
@@ -132,8 +133,7 @@ def _run(
     with timezone.override(here.account.timezone):
         try:
             with scoped(here.scope):
-                if wanted is not None:
-                    require(here.actor, wanted)
+                _require(here, wanted)
                 guests.note(request, here)
                 response = view(request, here, **kwargs)
         except StepUpNeeded:
@@ -145,6 +145,16 @@ def _run(
         if refused is not None:
             _journal(request, here, refused)
         return response
+
+
+def _require(here: Here, wanted: Permission | None) -> None:
+    if wanted is not None:
+        require(here.actor, wanted)
+    elif here.guest is not None:
+        raise Denied(
+            "You look at this account as a guest. What is your own is in your own portal.",
+            code="kernel.delegated",
+        )
 
 
 def _journal(request: HttpRequest, here: Here, error: QCloudError) -> None:

@@ -10,15 +10,33 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.services import record
 from identity.selectors import AccountInfo, DelegationInfo, last_delegation
+from identity.services import delegations_leave
 from identity.sessions import SessionStore, Stage, session_end, session_of
 from portal.here import Here, user_id_of
-from portal.sessions import PREFIX_OF, cookie_name, visitor_of
+from portal.sessions import PORTALS, PREFIX_OF, cookie_name, visitor_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Denied
 
 VIEW: Final = "portal.page.view"
 """Action under which the journal keeps each page that a guest looked at."""
 _REMEMBERED: Final = timedelta(days=1)
+
+
+def leave(request: HttpRequest) -> None:
+    """The person signs out: its looks end, and with them the sessions that they opened."""
+    own = session_of(request)
+    if own is None or own.user is None or own.stage != Stage.FULL:
+        return
+    seen = visitor_of(request, own.portal)
+    looks = delegations_leave(
+        user=own.user, portal=own.portal, ip=seen.ip, request_id=seen.request_id
+    )
+    if not looks:
+        return
+    for portal in set(PORTALS) - {own.portal}:
+        other = SessionStore(request.COOKIES.get(cookie_name(portal)), portal).row
+        if other is not None and other.user == own.user:
+            session_end(other, "signed out during delegated access", seen)
 
 
 def note(request: HttpRequest, here: Here) -> None:

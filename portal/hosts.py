@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
-from identity.brands import brand_hosts
+from identity.brands import brand_hosts, seller_at
+from identity.selectors import AccountInfo
 
 
 def host_of(request: HttpRequest) -> str:
@@ -28,6 +29,12 @@ def host_of(request: HttpRequest) -> str:
 def named_host(request: HttpRequest) -> str:
     """Without its port, in lower case; empty where it cannot be read."""
     return split_domain_port(request.META.get("HTTP_HOST", ""))[0]
+
+
+def is_elsewhere(request: HttpRequest, account: AccountInfo) -> bool:
+    """Whether the host name is a reseller's and the account is not below that reseller."""
+    seller = seller_at(named_host(request))
+    return seller is not None and not account.path.startswith(seller)
 
 
 class BrandHostMiddleware:

@@ -7,6 +7,7 @@ from identity.services.delegation import (
     delegation_grant_create,
     delegation_grant_revoke,
     delegation_start,
+    delegations_leave,
 )
 from identity.services.factors import (
     factors_of,
@@ -94,6 +95,7 @@ __all__ = [
     "delegation_grant_create",
     "delegation_grant_revoke",
     "delegation_start",
+    "delegations_leave",
     "door_link",
     "factors_of",
     "factors_remove",

@@ -73,13 +73,22 @@ def account_create(
     require(actor, Permission.IDENTITY_ACCOUNT_CREATE)
     wanted = _checked(name, slug, currency, timezone)
     with acting(actor):
-        parent = account(parent_id)
+        parent = _locked_parent(parent_id)
         if parent.tier not in _PARENTS[tier]:
             raise Denied(f"A {parent.tier} account cannot have a {tier} account below it.")
         if parent.state != AccountState.ACTIVE:
             raise Conflict(f"{parent.name} is {parent.state}. Resume it, then create accounts.")
         room_for(parent.scope, Quota.ACCOUNTS, count_accounts)
         return _insert(actor, tier, parent, wanted)
+
+
+def _locked_parent(parent_id: UUID) -> AccountInfo:
+    """Locked: it is neither suspended nor closed while something is created below it."""
+    account(parent_id)  # refuses what the actor does not see
+    # The policies let nobody write, and so lock, their own account's row.
+    with unscoped("the account above a new one is locked"):
+        Account.objects.select_for_update(no_key=True).get(id=parent_id)
+    return account(parent_id)
 
 
 def _insert(actor: Actor, tier: Tier, parent: AccountInfo | None, wanted: _Wanted) -> AccountInfo:

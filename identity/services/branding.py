@@ -6,9 +6,8 @@ import hashlib
 import io
 from typing import Final
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from audit.services import record
 from identity import brands, colours
@@ -133,7 +132,7 @@ def _checked(typed: dict[str, str]) -> dict[str, str]:
             wanted[name] = kind.parse(typed[name].replace("\0", ""))
         except ValueError as error:
             wrong[name] = str(error)
-    if wanted.get("host") in {name.strip("[]") for name in settings.ALLOWED_HOSTS}:
+    if brands.is_platforms(wanted.get("host", "")):
         wrong["host"] = "The platform itself goes by this name."
     wanted |= {name: typed[name] for name in ("accent_light", "accent_dark")}
     wrong |= wrong_colours(wanted["accent_light"], wanted["accent_dark"])
@@ -173,7 +172,7 @@ def _drawn(data: bytes) -> bytes:
             picture.verify()
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             drawn = picture.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         # What the library raises for a file that is no picture, is cut short, or lies.
         raise _no_logo("A picture in PNG or WebP.") from error
     drawn.thumbnail(LOGO_BOX)

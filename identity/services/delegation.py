@@ -12,7 +12,15 @@ from django.db import transaction
 from audit.services import record
 from identity import policies
 from identity.actors import composed, running
-from identity.models import Account, AccountState, DelegatedAccess, DelegationGrant, Membership
+from identity.limits import PORTALS
+from identity.models import (
+    Account,
+    AccountState,
+    DelegatedAccess,
+    DelegationGrant,
+    Membership,
+    User,
+)
 from identity.selectors import (
     DelegationInfo,
     GrantInfo,
@@ -103,6 +111,28 @@ def delegation_end(*, actor: Actor, delegation_id: UUID) -> DelegationInfo:
         data = {"guest": row.user_label, "delegation": str(row.id)}
         _record(actor, place, "end", row, data)
         return delegation_info(row)
+
+
+def delegations_leave(
+    *, user: User, portal: str, ip: str, request_id: str
+) -> tuple[DelegationInfo, ...]:
+    """The person signs out of a portal: its looks from there, or into there, end."""
+    with unscoped("a person signs out, and its looks end"):
+        rows = DelegatedAccess.objects.select_for_update().filter(
+            user_id=user.id, ended_at=None, expires_at__gt=now()
+        )
+        ended = []
+        for row in rows.order_by("id"):
+            home, place = account(row.home_id), account(row.account_id)
+            if PORTALS[portal] not in {home.tier, place.tier}:
+                continue
+            row.ended_at, row.ended_by = now(), row.user_label
+            row.save(update_fields=["ended_at", "ended_by"])
+            actor = Actor("staff", user.id, user.email, home.scope, frozenset(), "", ip, request_id)
+            data = {"guest": row.user_label, "delegation": str(row.id)}
+            _record(actor, place.scope, "end", row, data, reason="signed out")
+            ended.append(delegation_info(row))
+    return tuple(ended)
 
 
 def delegation_grant_create(

@@ -92,6 +92,11 @@ def _due() -> list[UUID]:
         return [row.id for row in rows.order_by("-account_path") if not _has_below(row)]
 
 
+def _is_due(row: Account) -> bool:
+    late = row.erase_at is not None and row.erase_at <= now()
+    return late and row.state == AccountState.CLOSING and not _has_below(row)
+
+
 def _has_below(row: Account) -> bool:
     below = Account.objects.filter(account_path__startswith=row.account_path).exclude(id=row.id)
     return bool(below.exclude(state=AccountState.CLOSED).exists())
@@ -100,8 +105,8 @@ def _has_below(row: Account) -> bool:
 def _begin(actor: Actor, account_id: UUID) -> None:
     with unscoped("erasure: the progress of an account's end"):
         row = Account.objects.select_for_update().get(id=account_id)
-        if row.state != AccountState.CLOSING:
-            return  # somebody withdrew, or another process began
+        if not _is_due(row):
+            return  # somebody withdrew (and perhaps closed anew), or another process began
         row.state, row.state_since, row.state_by = AccountState.ERASING, now(), actor.label
         row.save(update_fields=["state", "state_since", "state_by"])
         for position, step in enumerate([*_higher(), *OWN]):

@@ -21,7 +21,7 @@ from identity.services.places import acting, row_below
 from notify.services import mail_send
 from qcloud.kernel import outbox
 from qcloud.kernel.clock import now
-from qcloud.kernel.errors import Conflict, Invalid
+from qcloud.kernel.errors import Conflict, Denied, Invalid
 from qcloud.kernel.permissions import Actor, Permission, RoleName, require, require_fresh
 from qcloud.kernel.scope import unscoped
 from qcloud.kernel.settings import value
@@ -49,11 +49,14 @@ def account_suspend(*, actor: Actor, account_id: UUID, reason: str) -> AccountIn
 
 
 def account_resume(*, actor: Actor, account_id: UUID) -> AccountInfo:
-    """Undo ``account_suspend``. Raises ``Denied``, ``NotFound``, ``Conflict`` (not suspended)."""
+    """Undo ``account_suspend``. Raises ``Denied`` (also if somebody above the actor's account
+    suspended it), ``NotFound``, ``Conflict`` (not suspended).
+    """
     require(actor, Permission.IDENTITY_ACCOUNT_SUSPEND)
     with acting(actor):
         row = row_below(actor, account_id)
         _expect(row, AccountState.SUSPENDED)
+        _require_undo(actor, row, "suspended")
         return _change_state(actor, row, AccountState.ACTIVE, "resume", "")
 
 
@@ -82,12 +85,15 @@ def account_close(*, actor: Actor, account_id: UUID, reason: str) -> AccountInfo
 def account_close_withdraw(*, actor: Actor, account_id: UUID) -> AccountInfo:
     """Take ``account_close`` back: the account is again what it was before.
 
-    Raises ``Denied``, ``NotFound``, ``Conflict`` (not closing, or its grace period is over).
+    Possible until the erasure begins. Raises ``Denied`` (also if somebody above the actor's
+    account closed it), ``NotFound``, ``Conflict`` (not closing, or below an account that is).
     """
     require(actor, Permission.IDENTITY_ACCOUNT_CLOSE)
     with acting(actor):
         row = row_below(actor, account_id)
         _expect(row, AccountState.CLOSING)
+        _require_undo(actor, row, "closed")
+        _refuse_below_closing(row)
         back, row.state_before, row.erase_at = AccountState(row.state_before), "", None
         info = _change_state(actor, row, back, "close_withdraw", "")
         outbox.publish(WITHDRAWN, {}, account_id=row.id)
@@ -100,9 +106,11 @@ def _change_state(
 ) -> AccountInfo:
     before, row.state = row.state, after
     row.state_since, row.state_by, row.state_reason = now(), actor.label[:254], reason
+    row.held_by_path = "" if after == AccountState.ACTIVE else _holder(actor, row)
     row.save(
         update_fields=[
             "state", "state_since", "state_by", "state_reason", "state_before", "erase_at",
+            "held_by_path",
         ]
     )  # fmt: skip
     info = account_info(row)
@@ -117,6 +125,28 @@ def _change_state(
         | ({"erase_at": row.erase_at.isoformat()} if row.erase_at else {}),
     )
     return info
+
+
+def _holder(actor: Actor, row: Account) -> str:
+    known = [path for path in (row.held_by_path, actor.scope.path if actor.scope else "") if path]
+    return min(known, key=len, default="")
+
+
+def _require_undo(actor: Actor, row: Account, done: str) -> None:
+    """Raises ``Denied`` for what somebody above the actor did."""
+    if actor.scope is None or not row.held_by_path or actor.scope.covers(row.held_by_path):
+        return
+    raise Denied(
+        f"{row.name} was {done} by the provider, who alone can undo that. Ask its staff.",
+        code="identity.held_above",
+    )
+
+
+def _refuse_below_closing(row: Account) -> None:
+    """An open account below one that is on its way out would keep it there for ever."""
+    above = Account.objects.filter(id=row.parent_id).exclude(state__in=_OPEN).first()
+    if above is not None:
+        raise Conflict(f"{above.name} is {above.state}: withdraw that first.")
 
 
 def _closing_lines(row: Account, why: str) -> list[str]:

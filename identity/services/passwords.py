@@ -87,6 +87,9 @@ def reset_send(message: OutboxMessage) -> None:
         user = User.objects.filter(email=words["email"], is_active=True).first()
         if user is None or not tiers_open_to(user.id, user.email):
             return
+        if not notices.is_own_address(words["base"], user):
+            _send_on(user, message)
+            return
         token = secrets.token_urlsafe(32)
         row = PasswordReset.objects.create(
             user=user,
@@ -101,6 +104,27 @@ def reset_send(message: OutboxMessage) -> None:
             context={"link": f"{words['base']}{token}", "expires": notices.clock(row.expires_at)},
             key=f"reset:{message.id}",
         )
+
+
+def _send_on(user: User, message: OutboxMessage) -> None:
+    """Asked for under the host name of a reseller that is not the person's only one: a link
+    there could be read by that reseller.
+    """
+    mail_send(
+        account_id=None,
+        to=user.email,
+        template="notice",
+        context={
+            "heading": "Ask for a new password at another address",
+            "lines": [
+                "Somebody asked for a new password for you; no link was made.",
+                "The address it was asked for at does not serve all accounts you work for.",
+                "If it was you, ask again at the address where you sign in as a rule.",
+            ],
+            "link": "",
+        },
+        key=f"reset:{message.id}",
+    )
 
 
 def password_reset_user(token: str) -> User:

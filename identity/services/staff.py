@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator, validate_email
+from django.core.validators import MaxLengthValidator, RegexValidator, validate_email
 from django.db import IntegrityError, transaction
 
 from audit.services import record
@@ -183,6 +183,8 @@ def normalized_email(email: str) -> str:
     """Trimmed and in lower case: one spelling for each person. Raises ``Invalid``."""
     address = email.strip().lower()
     try:
+        # A quoted local part may hold control characters: legal, and nobody's.
+        RegexValidator(r"[\x00-\x1f\x7f]", inverse_match=True)(address)
         validate_email(address)
         MaxLengthValidator(254)(address)
     except ValidationError as error:

@@ -259,10 +259,9 @@ def _id(text: str) -> UUID:
 def _day(text: str) -> datetime:
     """The end of that day, UTC."""
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    except (OverflowError, ValueError) as error:
         raise Invalid("The grant needs an end.", fields={"ends_at": "A day."}) from error
-    return day + timedelta(days=1)
 
 
 @action(Permission.IDENTITY_DELEGATION_GRANT)

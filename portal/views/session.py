@@ -23,6 +23,7 @@ from identity.errors import (
 from identity.selectors import find_memberships, memberships_of
 from identity.services import Entered, sign_in, sign_out
 from identity.sessions import SessionStore, Stage, session_end
+from portal import guests
 from portal.client import client_ip
 from portal.context import KEYS_COOKIE, THEME_COOKIE, THEMES
 from portal.door import public
@@ -155,6 +156,7 @@ def home_in(request: HttpRequest, portal: str) -> str:
 @public("leaving needs no right; without a session it does nothing")
 @require_POST
 def sign_out_page(request: HttpRequest) -> HttpResponse:
+    guests.leave(request)
     sign_out(request, ip=client_ip(request), request_id=request.request_id)  # type: ignore[attr-defined]
     page = reverse(f"{portal_of(request.path)}:sign-in")
     return HttpResponseRedirect(f"{page}?{urlencode({'left': '1'})}")

@@ -138,3 +138,21 @@ def test_the_list_of_one_account_is_no_other_accounts(
     found = account_by_slug(reseller_owner.slug)
     assert found is not None
     assert found.admits("")
+
+
+def test_ipv4_inside_ipv6_is_ipv4(customer_owner: Person) -> None:
+    """A web server on a socket of both families names visitors like this."""
+    client = sign_in(customer_owner)
+    put(customer_owner, "192.0.2.0/24")
+    path = f"/c/{customer_owner.slug}/environments"
+    assert client.get(path, REMOTE_ADDR="::ffff:192.0.2.9").status_code == 200
+    assert client.get(path, REMOTE_ADDR="::ffff:198.51.100.9").status_code == 403
+    for network in ("::ffff:192.0.2.0/120", "::ffff:c000:209"):
+        with pytest.raises(Invalid, match="not changed") as refused:
+            allow_list_set(
+                actor=at(customer_owner, "192.0.2.9"),
+                account_id=customer_owner.account.id,
+                networks=f"192.0.2.0/24 {network}",
+            )
+        assert "IPv4 in disguise" in refused.value.data["fields"]["networks"]
+    assert listed(customer_owner) == "192.0.2.0/24"

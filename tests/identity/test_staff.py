@@ -65,7 +65,13 @@ def test_weak_passwords_are_refused_with_a_reason(customer_owner: Person, passwo
         assert not User.objects.filter(email="victoria@acme.example").exists()
 
 
-@pytest.mark.parametrize("email", ["", "x", "a b@c.example", "a@b@c", "x" * 250 + "@a.example"])
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "x", "a b@c.example", "a@b@c", "x" * 250 + "@a.example", "a\0@b.example",
+        '"\x1b[2J"@b.example', '"\x01"@b.example', "a@b.example\nBcc: c@d.example",
+    ],
+)  # fmt: skip
 def test_addresses_are_checked(customer_owner: Person, email: str) -> None:
     with pytest.raises(Invalid, match="not an e-mail address"):
         hire(customer_owner.account, "viewer", email, customer_owner.actor)

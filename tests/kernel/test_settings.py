@@ -177,6 +177,7 @@ def test_what_people_type_is_understood(
         (kinds.Duration(timedelta(), timedelta(days=9)), "15"),
         (kinds.Duration(timedelta(), timedelta(days=9)), "10 d"),
         (kinds.Duration(timedelta(), timedelta(days=9)), "1 fortnight"),
+        (kinds.Duration(timedelta(), timedelta(days=9)), "999999999 d 999999999 d"),
         (kinds.Text(5, optional=False), "  "),
         (kinds.Text(5, optional=True), "123456"),
         (kinds.Text(50, optional=True), "two\nlines"),
@@ -187,6 +188,7 @@ def test_what_people_type_is_understood(
         (kinds.Host(), "-bad.example"),
         (kinds.Networks(), "192.0.2.1/24"),
         (kinds.Networks(), "example.org"),
+        (kinds.Networks(), "::ffff:192.0.2.0/120"),
         (kinds.Secret(), "a\nb"),
     ],
 )

@@ -150,6 +150,9 @@ def test_a_fragment_is_the_page_without_its_frame(customer_owner: Person) -> Non
         (("192.0.2.0/24",), "10.9.9.9, 203.0.113.9", "203.0.113.9"),
         (("192.0.2.0/24", "203.0.113.0/24"), "10.9.9.9, 203.0.113.9", "10.9.9.9"),
         (("192.0.2.0/24",), "", "192.0.2.1"),
+        (("192.0.2.0/24",), "::ffff:203.0.113.9", "203.0.113.9"),
+        (("192.0.2.0/24",), "2001:DB8:0::1", "2001:db8::1"),
+        (("192.0.2.0/24",), "10.9.9.9, not an address", "not an address"),
     ],
 )
 def test_an_address_is_believed_as_far_as_our_proxies_wrote_it(
@@ -158,6 +161,15 @@ def test_an_address_is_believed_as_far_as_our_proxies_wrote_it(
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=forwarded)
     with override_settings(TRUSTED_PROXIES=proxies):
         assert client_ip(request) == expected
+
+
+def test_a_proxy_on_a_socket_of_both_families_is_known() -> None:
+    request = RequestFactory().get(
+        "/", REMOTE_ADDR="::ffff:192.0.2.1", HTTP_X_FORWARDED_FOR="203.0.113.9"
+    )
+    assert client_ip(request) == "192.0.2.1"
+    with override_settings(TRUSTED_PROXIES=("192.0.2.0/24",)):
+        assert client_ip(request) == "203.0.113.9"
 
 
 @pytest.mark.django_db

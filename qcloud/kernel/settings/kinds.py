@@ -29,6 +29,8 @@ _SPAN: Final = re.compile(r"(?:\d{1,9} ?(?:s|min|h|d)(?: |$))+")
 _PART: Final = re.compile(r"(\d+) ?(s|min|h|d)")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _MOST_NETWORKS: Final = 200
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+"""Whoever comes from such an address is known by the IPv4 address inside."""
 
 
 class Kind(Protocol[T]):
@@ -95,9 +97,13 @@ class Duration:
             raise ValueError(
                 "Say a number and a unit (s, min, h, d), such as 15 min or 1 h 30 min."
             )
-        found = sum((int(n) * _UNITS[unit] for n, unit in _PART.findall(written)), timedelta())
+        bounds = f"Between {self.show(self.low)} and {self.show(self.high)}."
+        try:
+            found = sum((int(n) * _UNITS[unit] for n, unit in _PART.findall(written)), timedelta())
+        except OverflowError as error:
+            raise ValueError(bounds) from error
         if not self.low <= found <= self.high:
-            raise ValueError(f"Between {self.show(self.low)} and {self.show(self.high)}.")
+            raise ValueError(bounds)
         return found
 
     def show(self, value: timedelta) -> str:
@@ -226,12 +232,15 @@ def _whole(text: str, low: int, high: int) -> int:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text)
+        network = ip_network(text)
     except ValueError as error:
         raise ValueError(
             f"“{text[:60]}” is no network: write it like 192.0.2.0/24 or 2001:db8::/32,"
             " with no bits set behind the prefix."
         ) from error
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        raise ValueError(f"“{text[:60]}” is IPv4 in disguise: write it like 192.0.2.0/24.")
+    return network
 
 
 def _is_address(text: str) -> bool:
