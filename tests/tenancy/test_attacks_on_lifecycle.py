@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-import identity.services.accounts as creating
+from identity import services
 from identity.models import Account
 from identity.selectors import account_by_slug
 from identity.services import (
@@ -97,14 +97,13 @@ def test_no_customer_slips_in_below_a_reseller_that_is_being_closed(
             connections.close_all()
 
     closer = threading.Thread(target=close)
-    real = creating.room_for
 
     def room_for(*given: Any) -> None:
         closer.start()
         closer.join(1)  # as much time as it wants, were it not made to wait
-        real(*given)
+        services.room_for(*given)
 
-    monkeypatch.setattr(creating, "room_for", room_for)
+    monkeypatch.setattr("identity.services.accounts.room_for", room_for)
     found(reseller_owner.actor, Tier.CUSTOMER, "late")
     closer.join(30)
     assert ended == ["North has 1 open account below it. Close these first, then this one."]
