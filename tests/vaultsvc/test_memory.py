@@ -30,6 +30,7 @@ def test_an_idle_process_forgets_its_keys(settings: Any) -> None:
     assert sealer().unseal(sealed, place) == b"x"
 
 
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_neither_keys_nor_locks_of_its_parent() -> None:
     keys, owner = DataKeys(), uuid4()
     keys._hold((owner, "seal"), owner, Key(uuid4(), b"k" * 32))

@@ -15,7 +15,6 @@ import hvac
 import requests
 import structlog
 from hvac import exceptions as hvac_errors
-from requests.adapters import HTTPAdapter
 
 from qcloud.kernel.env import SettingError
 from vaultsvc.vault.errors import (
@@ -31,6 +30,7 @@ from vaultsvc.vault.errors import (
 )
 from vaultsvc.vault.renewal import Renewer
 from vaultsvc.vault.settings import AppRole, Kubernetes, Token, VaultSettings
+from vaultsvc.vault.transport import BoundedAdapter
 
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
@@ -246,7 +246,7 @@ class VaultConnection:
         session = requests.Session()
         session.trust_env = False  # neither proxies nor authorities from the environment
         session.verify = str(chosen.ca_file) if chosen.ca_file else True
-        session.mount(chosen.address, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        session.mount(chosen.address, BoundedAdapter(pool_maxsize=_CONNECTIONS))
         session.hooks["response"].append(self._refuse_redirect)
         return hvac.Client(
             url=chosen.address,

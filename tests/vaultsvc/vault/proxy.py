@@ -17,6 +17,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self.delay = 0.0
         """Seconds that each piece of an answer waits."""
+        self.drip = 0.0
+        """Seconds between the single bytes of an answer; 0: it is passed on as it came."""
         self.connections = 0
         self._open: list[socket.socket] = []
         self._closed = False
@@ -51,10 +53,19 @@ class Proxy:
             with suppress(OSError):
                 while data := source.recv(65_536):
                     time.sleep(self.delay if answers else 0)
-                    sink.sendall(data)
+                    self._pass_on(sink, data, self.drip if answers else 0)
             for end in (source, sink):
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
                 end.close()
 
         threading.Thread(target=run, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(sink: socket.socket, data: bytes, pause: float) -> None:
+        if not pause:
+            sink.sendall(data)
+            return
+        for byte in data:
+            sink.sendall(bytes((byte,)))
+            time.sleep(pause)
