@@ -11,6 +11,8 @@ from uuid import uuid4
 import pytest
 
 from qcloud.kernel.sealing import Place, sealer
+from vaultsvc.backends.base import KeyMissing
+from vaultsvc.backends.keyring import Keyring
 from vaultsvc.envelope import Key
 from vaultsvc.keys import DataKeys, held
 
@@ -53,3 +55,21 @@ def test_a_forked_process_has_neither_keys_nor_locks_of_its_parent() -> None:
     thread.join()
     assert os.waitstatus_to_exitcode(status) == 0
     assert len(keys._held) == 1
+
+
+def test_a_keyring_that_was_lost_is_not_begun_anew(keyring: Keyring) -> None:
+    """New accounts under a second keyring would be lost when the first one is put back."""
+    old, place = Place(uuid4(), "t", "c", "r"), Place(uuid4(), "t", "c", "r")
+    sealed = sealer().seal(b"x", old)
+    path = keyring._file.path
+    away = path.rename(path.with_name("away"))
+    held.forget()
+    for what in (place, old):
+        with pytest.raises(KeyMissing, match="Restore the keyring of the same backup"):
+            sealer().seal(b"y", what)
+    with pytest.raises(KeyMissing):
+        sealer().blind_index(b"y", old)
+    assert not path.exists()
+    away.rename(path)
+    assert sealer().unseal(sealed, old) == b"x"
+    assert sealer().unseal(sealer().seal(b"y", place), place) == b"y"
