@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class BillingConfig(AppConfig):
     name = "billing"
     verbose_name = "Billing"
+
+    def ready(self) -> None:
+        """Names what of this room an account takes with it."""
+        from billing import takeout
+
+        takeout.register()

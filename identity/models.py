@@ -28,6 +28,7 @@ from identity.signin_models import (
     Session,
     Stage,
 )
+from identity.takeout_models import Takeout, TakeoutPiece, TakeoutState
 from qcloud.kernel.models import InternalModel, SubtreeModel, TenantModel
 from qcloud.kernel.permissions import RoleName
 from qcloud.kernel.scope import Tier
@@ -52,6 +53,9 @@ __all__ = [
     "Session",
     "Stage",
     "Subject",
+    "Takeout",
+    "TakeoutPiece",
+    "TakeoutState",
     "TotpDevice",
     "User",
 ]

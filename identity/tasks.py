@@ -13,6 +13,7 @@ from audit.services import record
 from identity import notices
 from identity.models import AccessEvent, KnownDevice, NameGuard, PasswordReset
 from identity.services.erasure import erasures_drive
+from identity.services.packing import takeouts_forget, takeouts_pack
 from identity.services.passwords import reset_send
 from identity.sessions import sessions_sweep
 from qcloud.kernel import outbox
@@ -51,6 +52,7 @@ def end_sessions() -> None:
 def forget() -> None:
     """Rows of the access log that are older than the setting, batch by batch."""
     access_forget()
+    takeouts_forget()
     moment = now()
     with unscoped("sign-in: what is out of date"):
         PasswordReset.objects.filter(expires_at__lt=moment - timedelta(days=7)).delete()
@@ -80,3 +82,9 @@ def access_forget() -> int:
 def drive_erasures() -> int:
     """Bring accounts whose grace period is over nearer to their end; returns how many closed."""
     return erasures_drive(actor=Actor.system("account erasure"))
+
+
+@shared_task(name="identity.tasks.pack_takeouts")
+def pack_takeouts() -> int:
+    """Pack the archives that accounts asked for; returns how many are ready now."""
+    return takeouts_pack()

@@ -40,6 +40,7 @@ from portal.views import (
     silences,
     staff,
     start,
+    takeout,
     traffic,
     usage,
     vendors,
@@ -104,6 +105,15 @@ def _account(place: str) -> Patterns:
         path(f"{place}/resume", account.resume, name="account-resume"),
         path(f"{place}/close", account.close, name="account-close"),
         path(f"{place}/withdraw", account.withdraw, name="account-withdraw"),
+    ]
+
+
+def _takeout() -> Patterns:
+    """Its own data, for every account that may end."""
+    return [
+        path("settings/export", takeout.index, name="takeout"),
+        path("settings/export/<uuid:takeout_id>/file", takeout.file, name="takeout-file"),
+        path("settings/export/<uuid:takeout_id>/remove", takeout.remove, name="takeout-remove"),
     ]
 
 
@@ -172,6 +182,7 @@ _customer: Patterns = [
     path("agents", agents.index, name="agents"),
     path("agents/<uuid:agent_id>", agents.detail, name="agent"),
     path("agents/<uuid:agent_id>/remove", agents.remove, name="agent-remove"),
+    *_takeout(),
     *_shared(),
 ]
 
@@ -188,7 +199,10 @@ _ways: Patterns = [
     path("invitation-<str:token>", invitations.invitation, name="invitation"),
 ]
 customer: Patterns = [*_ways, path("<slug:account>/", include(_customer))]
-reseller: Patterns = [*_ways, path("<slug:account>/", include(_seller("customers")))]
+reseller: Patterns = [
+    *_ways,
+    path("<slug:account>/", include([*_takeout(), *_seller("customers")])),
+]
 admin: Patterns = [
     *_ways,
     path("health", platform.health, name="health"),

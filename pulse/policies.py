@@ -7,7 +7,7 @@ from typing import Final
 
 from audit.policies import RETENTION
 from qcloud.kernel import erasure
-from qcloud.kernel.settings import duration
+from qcloud.kernel.settings import duration, integer
 
 _DAY: Final = timedelta(days=1)
 
@@ -20,6 +20,17 @@ EVENTS_KEPT: Final = duration(
     low=7 * _DAY,
     high=3_660 * _DAY,
     sensitive=True,
+)
+
+EVENTS_TAKEN: Final = integer(
+    "pulse.takeout.requests",
+    "Requests in an account's export",
+    about="The newest ones; so many are in the archive that an account takes with it.",
+    group=RETENTION,
+    default=1_000_000,
+    low=0,
+    high=20_000_000,
+    unit="requests",
 )
 
 ERASURE: Final = erasure.step("pulse", order=20)

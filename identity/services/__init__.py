@@ -73,6 +73,7 @@ from identity.services.signin import (
     sign_out,
 )
 from identity.services.staff import staff_create, staff_remove, staff_role_set
+from identity.services.takeout import takeout_open, takeout_remove, takeout_start
 from identity.services.views import view_delete, view_save
 
 __all__ = [
@@ -143,6 +144,9 @@ __all__ = [
     "staff_remove",
     "staff_role_set",
     "step_up",
+    "takeout_open",
+    "takeout_remove",
+    "takeout_start",
     "view_delete",
     "view_save",
 ]

@@ -84,6 +84,7 @@ def _page(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
         "zones": zones(),
         "own_address": here.actor.ip,
         "may_write": may_write,
+        "may_export": here.portal != "admin" and here.may(Permission.IDENTITY_ACCOUNT_EXPORT),
         "fixed": not may_write,
     }
     status = failed.status if failed else 200

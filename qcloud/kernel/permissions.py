@@ -35,6 +35,7 @@ class Permission(StrEnum):
     FLEET_TOKEN_REVOKE = "fleet:token:revoke"  # noqa: S105
     IDENTITY_ACCOUNT_CLOSE = "identity:account:close"
     IDENTITY_ACCOUNT_CREATE = "identity:account:create"
+    IDENTITY_ACCOUNT_EXPORT = "identity:account:export"
     IDENTITY_ACCOUNT_READ = "identity:account:read"
     IDENTITY_ACCOUNT_SUSPEND = "identity:account:suspend"
     IDENTITY_ACCOUNT_WRITE = "identity:account:write"
@@ -121,6 +122,7 @@ TIER_PERMISSIONS: Final[dict[Tier, frozenset[Permission]]] = {
             P.BILLING_USAGE_READ,
             P.IDENTITY_ACCOUNT_CLOSE,
             P.IDENTITY_ACCOUNT_CREATE,
+            P.IDENTITY_ACCOUNT_EXPORT,
             P.IDENTITY_ACCOUNT_READ,
             P.IDENTITY_ACCOUNT_SUSPEND,
             P.IDENTITY_ACCOUNT_WRITE,
@@ -182,6 +184,7 @@ _MONEY: Final = frozenset(p for p in P if p.startswith("billing:")) | {P.PULSE_U
 _OWNERS_ALONE: Final = frozenset(
     {
         P.IDENTITY_ACCOUNT_CLOSE,
+        P.IDENTITY_ACCOUNT_EXPORT,
         P.IDENTITY_ACCOUNT_SUSPEND,
         P.IDENTITY_DELEGATION_GRANT,
         P.IDENTITY_ROLE_WRITE,
@@ -248,6 +251,7 @@ one. Journals, invoices, staff and roles are the whole account's."""
 NEVER_DELEGATED: Final = frozenset(
     {
         P.FLEET_TOKEN_REVEAL,
+        P.IDENTITY_ACCOUNT_EXPORT,
         P.IDENTITY_DELEGATION_GRANT,
         P.IDENTITY_DELEGATION_START,
         P.IDENTITY_MFA_WRITE,
@@ -259,6 +263,11 @@ NEVER_DELEGATED: Final = frozenset(
     }
 )
 """What no guest gets, whatever the customer granted: it would make the guest a resident."""
+
+
+TAKES_OUT: Final = frozenset({P.IDENTITY_ACCOUNT_EXPORT, P.PULSE_EXPORT_CREATE})
+"""They copy what the account has and change nothing of it: as reading, they go on while an
+account is suspended or closing."""
 
 
 def delegated(
@@ -344,7 +353,7 @@ def require(actor: Actor, permission: Permission) -> None:
             code="kernel.permission_missing",
             permission=permission.value,
         )
-    if permission.endswith(":read"):
+    if permission.endswith(":read") or permission in TAKES_OUT:
         return
     if actor.closing:
         raise Denied(

@@ -1,0 +1,67 @@
+"""What an account takes with it of this room: its usage by the hour, its requests, its issues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from typing import Final
+from uuid import UUID
+
+from pulse.metering import UsageHourInfo, usage_hours
+from pulse.policies import EVENTS_TAKEN
+from pulse.store.filters import TrafficFilter
+from pulse.store.requests import Order, RequestRow, in_order
+from qcloud.kernel.clock import now
+from qcloud.kernel.scope import Scope, Tier
+from qcloud.kernel.settings import value
+from qcloud.kernel.takeout import File, offer, table
+
+_USAGE: Final = (
+    "hour", "environment_id", "requests", "requests_ingress", "requests_egress_internal",
+    "requests_egress_external", "bytes_sent", "bytes_received",
+)  # fmt: skip
+_REQUESTS: Final = tuple(RequestRow.__dataclass_fields__)
+_FIRST: Final = datetime(2024, 1, 1, tzinfo=UTC)
+"""Before it nothing can have been counted."""
+_WINDOW: Final = timedelta(days=90)
+_PAGE: Final = 5_000
+_A_FILE: Final = 100_000
+"""Requests; a spreadsheet opens a million rows at most."""
+
+
+def register() -> None:
+    offer("Usage", _usage, order=40)
+    offer("Requests", _requests, order=80)
+
+
+def _usage(scope: Scope) -> Iterator[File]:
+    if scope.tier is Tier.CUSTOMER:
+        yield table("usage-by-hour.csv", _USAGE, _hours(scope))
+
+
+def _hours(scope: Scope) -> Iterator[UsageHourInfo]:
+    since, until = _FIRST, now()
+    while since < until:
+        yield from usage_hours(scope, since, min(since + _WINDOW, until))
+        since += _WINDOW
+
+
+def _requests(scope: Scope) -> Iterator[File]:
+    """The newest first, in files of a hundred thousand, up to the setting."""
+    if scope.tier is not Tier.CUSTOMER:
+        return
+    rows = islice(_newest(scope), value(EVENTS_TAKEN))
+    number = 1
+    while (first := next(rows, None)) is not None:
+        some = chain([first], islice(rows, _A_FILE - 1))
+        yield table(f"requests/requests-{number:04}.csv", _REQUESTS, some)
+        number += 1
+
+
+def _newest(scope: Scope) -> Iterator[RequestRow]:
+    chosen, order = TrafficFilter(_FIRST, now() + timedelta(days=1)), Order()
+    after: tuple[int, UUID] | None = None
+    while page := in_order(scope, chosen, _PAGE, order, after):
+        yield from page
+        after = order.value_of(page[-1]), page[-1].request_id
