@@ -14,7 +14,7 @@ from qcloud.kernel.rls import RowClass, RowSecurity
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("identity", "0007_brands"),
+        ("identity", "0008_held_by"),
     ]
 
     operations: ClassVar = [
