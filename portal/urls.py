@@ -43,6 +43,7 @@ from portal.views import (
     takeout,
     traffic,
     usage,
+    vendor,
     vendors,
 )
 
@@ -164,6 +165,10 @@ _customer: Patterns = [
     path("requests", requests.index, name="requests"),
     path("requests/<uuid:request_id>", requests.detail, name="request"),
     path("vendors", vendors.index, name="vendors"),
+    path("vendors/<uuid:vendor_id>", vendor.detail, name="vendor"),
+    path("vendors/<uuid:vendor_id>/callers", vendor.callers_page, name="vendor-callers"),
+    path("vendors/<uuid:vendor_id>/paths", vendor.paths_page, name="vendor-paths"),
+    path("vendors/<uuid:vendor_id>/review", vendor.review, name="vendor-review"),
     path("environments", environments.index, name="environments"),
     path(_ENVIRONMENT, environments.detail, name="environment"),
     path(f"{_ENVIRONMENT}/tokens", environments.token_create, name="token-create"),

@@ -123,4 +123,10 @@ class ErasedAccount(InternalModel):
         return f"{self.account_id} erased {self.erased_at.isoformat()}"
 
 
-from pulse.tables import alerts, frozen, issues, rollups  # noqa: E402, F401  Django looks here
+from pulse.tables import (  # noqa: E402  Django looks here
+    alerts,  # noqa: F401
+    frozen,  # noqa: F401
+    issues,  # noqa: F401
+    rollups,  # noqa: F401
+    vendors,  # noqa: F401
+)

@@ -11,6 +11,7 @@ from celery import shared_task
 from identity.selectors import scope_of
 from pulse.alerts.evaluating import accounts_with_rules, enabled_rules, evaluate
 from pulse.errors import StoreUnavailable
+from pulse.inventory.looking import look
 from pulse.issues.scan import scan
 from pulse.store.endpoints import active_accounts
 from pulse.store.filters import micros
@@ -41,6 +42,31 @@ def find_issues_of(account_id: str) -> int:
         return scan(scope_of(UUID(account_id)), now())
     except StoreUnavailable as error:
         log.warning("issues not looked for", account=account_id, reason=error.message)
+    except NotFound:
+        log.info("events of an account that is gone", account=account_id)
+    return 0
+
+
+@shared_task
+def note_vendors() -> int:
+    """A task for each account with traffic: third parties into its register."""
+    try:
+        accounts = active_accounts(micros(now() - timedelta(minutes=15)))
+    except StoreUnavailable as error:
+        log.warning("third parties not looked for", reason=error.message)
+        return 0
+    for account_id in accounts:
+        note_vendors_of.delay(str(account_id))
+    return len(accounts)
+
+
+@shared_task
+def note_vendors_of(account_id: str) -> int:
+    """Look at one account; sightings that are new. Twice gives the same as once."""
+    try:
+        return look(scope_of(UUID(account_id)), now())
+    except StoreUnavailable as error:
+        log.warning("third parties not looked for", account=account_id, reason=error.message)
     except NotFound:
         log.info("events of an account that is gone", account=account_id)
     return 0

@@ -168,6 +168,7 @@ CELERY_REDBEAT_REDIS_OPTIONS = present_login(REDIS_URL)
 CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"
 CELERY_BEAT_SCHEDULE = {
     "issues": {"task": "pulse.watching.find_issues", "schedule": 60.0},
+    "vendors": {"task": "pulse.watching.note_vendors", "schedule": 60.0},
     "alerts": {"task": "pulse.watching.evaluate_alerts", "schedule": 30.0},
     "deliveries": {"task": "notify.tasks.sweep", "schedule": 15.0},
     "deliveries-forget": {"task": "notify.tasks.forget", "schedule": crontab(minute=40)},

@@ -28,9 +28,10 @@ from pulse.analytics import (
     search_requests,
     totals,
     traffic_page,
-    vendors,
 )
 from pulse.errors import StoreUnavailable
+from pulse.inventory.selectors import count as review_counts
+from pulse.inventory.selectors import new_since
 from qcloud.kernel.money import format_amount
 from qcloud.kernel.permissions import Permission
 
@@ -201,7 +202,6 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
     found = traffic_page(here.scope, TrafficFilter(since=chosen.since, until=chosen.until))
     sums = found.totals
     before = totals(here.scope, TrafficFilter(since=chosen.since - chosen.span, until=chosen.since))
-    known = vendors(here.scope, TrafficFilter(since=chosen.until - LAST_LOOK, until=chosen.until))
     return {
         "totals": sums,
         "changes": {
@@ -213,8 +213,8 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
         "trends": _trends(found.status, found.latency),
         "status_chart": traffic_charts.status_chart(found.status, sums),
         "hosts": _ranking(request, here, found.rankings["host"], _RANKINGS[0], 8),
-        "new_vendors": [v for v in known if v.first_seen > chosen.until - NEW_VENDOR][:8],
-        "known_vendors": len(known),
+        "new_vendors": new_since(here.scope, timezone.now() - NEW_VENDOR, 8),
+        "known_vendors": sum(review_counts(here.scope).values()),
         **_stats(sums, chosen),
     }
 

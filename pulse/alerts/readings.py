@@ -13,10 +13,11 @@ from uuid import UUID
 from fleet.selectors import agents
 from pulse.alerts.machine import Reading
 from pulse.alerts.rules import MEASURES, Spec
+from pulse.inventory.selectors import noticed_between
 from pulse.issues.selectors import opened_between
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
-from pulse.store.ticks import Tick, new_vendors, ticks
+from pulse.store.ticks import Tick, ticks
 from qcloud.kernel.scope import Scope
 
 MINUTE: Final = timedelta(minutes=1)
@@ -114,8 +115,7 @@ def _moments(asked: _Asked) -> list[datetime]:
     """When the things that are counted happened, in order."""
     since = asked.first - asked.window
     if asked.spec.measure == "vendors":
-        chosen = TrafficFilter(since, asked.last, environments=asked.places)
-        return [at for at, _vendor in new_vendors(asked.scope, chosen, store=asked.store)]
+        return noticed_between(asked.scope, since, asked.last, asked.places)
     only = asked.spec.measure == "issues_regressed"
     found = opened_between(asked.scope, since, asked.last, asked.places)
     return [at for at, what in found if not only or what == "regressed"]

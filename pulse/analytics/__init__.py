@@ -23,18 +23,29 @@ from pulse.analytics.single import (
 from pulse.analytics.steps import MAX_BUCKETS
 from pulse.analytics.top import Ranking, TopRow, processes, rankings, top, vendors
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
-from pulse.store.inventory import ProcessRow, VendorRow
+from pulse.store.inventory import ProcessRow
 from pulse.store.requests import SORTS, Order, RequestDetail, RequestRow
+from pulse.store.third_parties import (
+    MOST_LISTED,
+    CallerRow,
+    PathRow,
+    VendorRow,
+    callers,
+    paths,
+)
 from pulse.store.tops import DIMENSIONS
 
 __all__ = [
     "DIMENSIONS",
     "DIRECTIONS",
     "MAX_BUCKETS",
+    "MOST_LISTED",
     "PAGE_SIZE",
     "SORTS",
     "STATUS_CLASSES",
+    "CallerRow",
     "Order",
+    "PathRow",
     "ProcessRow",
     "Ranking",
     "RequestDetail",
@@ -47,7 +58,9 @@ __all__ = [
     "TrafficFilter",
     "TrafficPage",
     "VendorRow",
+    "callers",
     "latency_over_time",
+    "paths",
     "processes",
     "rankings",
     "request_detail",

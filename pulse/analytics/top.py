@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.analytics.covers import cover_for_ranks, manifest_for
-from pulse.store import inventory
+from pulse.store import inventory, third_parties
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
-from pulse.store.inventory import ProcessRow, VendorRow
+from pulse.store.inventory import ProcessRow
 from pulse.store.rolled.cover import Manifest
 from pulse.store.rolled.read import ranks, ranks_from
+from pulse.store.third_parties import VendorRow
 from pulse.store.tops import DIMENSIONS, Group, tops
 from qcloud.kernel.errors import Invalid
 from qcloud.kernel.scope import Scope
@@ -111,8 +112,8 @@ def prepared_rankings(
 
 
 def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:
-    """Third parties that were called, by requests; at most 500."""
-    return inventory.vendors(scope, chosen, store=store)
+    """Third parties that were called, by requests; at most 2,000."""
+    return third_parties.vendors(scope, chosen, store=store)
 
 
 def processes(

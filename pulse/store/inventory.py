@@ -1,4 +1,4 @@
-"""Who talks to whom: vendors and processes with what is known of each."""
+"""Processes that spoke HTTP, with what is known of each."""
 
 from __future__ import annotations
 
@@ -13,18 +13,8 @@ from pulse.store.latency import P95, microseconds
 from qcloud.kernel.scope import Scope
 
 _P95: Final = 6
-"""Its place in both lists."""
+"""Its place in the list."""
 # 500 rows at most: nobody reads more, and hostile traffic can make many.
-
-_VENDORS: Final = f"""
-SELECT vendor, count() AS requests, countIf(status >= 400), countIf(status = 0),
-    sum(toUInt128(bytes_sent)), sum(toUInt128(bytes_received)),
-    {P95}, min(timestamp), max(timestamp),
-    arraySort(groupUniqArray(20)(host)), arraySort(groupUniqArray(20)(exe)),
-    arraySort(arrayFilter(x -> x != '', groupUniqArray(10)(auth_token_type)))
-FROM requests WHERE %s AND direction = 'egress-external' AND vendor != ''
-GROUP BY vendor ORDER BY requests DESC, vendor LIMIT 500
-"""  # noqa: S608  of our own texts alone
 
 _PROCESSES: Final = f"""
 SELECT exe, count() AS requests, countIf(status >= 400), countIf(status = 0),
@@ -37,27 +27,6 @@ SELECT exe, count() AS requests, countIf(status >= 400), countIf(status = 0),
 FROM requests WHERE %s
 GROUP BY exe ORDER BY requests DESC, exe LIMIT 500
 """  # noqa: S608  of our own texts alone
-
-
-@dataclass(frozen=True)
-class VendorRow:
-    """A third party that requests went to. Lists are sorted and hold at most 20 names."""
-
-    vendor: str
-    requests: int
-    errors: int
-    """Answered with 4xx or 5xx."""
-    unanswered: int
-    bytes_sent: int
-    bytes_received: int
-    p95_us: float
-    """Within 1.6 %."""
-    first_seen: datetime
-    last_seen: datetime
-    hosts: tuple[str, ...]
-    processes: tuple[str, ...]
-    auth_types: tuple[str, ...]
-    """How requests authenticated: ``bearer``, ``basic``, …"""
 
 
 @dataclass(frozen=True)
@@ -80,12 +49,6 @@ class ProcessRow:
     """Requests that it answered."""
     vendors: int
     """Third parties that it called; about right above some thousands."""
-
-
-def vendors(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> list[VendorRow]:
-    where, parameters = conditions(scope, chosen)
-    rows = ask(scope, _VENDORS % where, parameters, store=store)
-    return [VendorRow(*_plain(row)) for row in rows]
 
 
 def processes(

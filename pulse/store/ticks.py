@@ -69,22 +69,3 @@ def ticks(
         for row in rows
     )  # fmt: skip
     return [tick for tick in found if chosen.since <= tick.at <= chosen.until]
-
-
-_NEW_VENDORS: Final = """
-SELECT vendor, min(timestamp) AS first FROM requests
-WHERE %s AND vendor != '' AND direction = 'egress-external'
-GROUP BY vendor HAVING first >= fromUnixTimestamp64Micro({since_new:Int64}, 'UTC')
-ORDER BY first, vendor LIMIT 1000
-"""
-VENDOR_MEMORY: Final = timedelta(days=30)
-
-
-def new_vendors(
-    scope: Scope, chosen: TrafficFilter, *, store: Store | None = None
-) -> list[tuple[datetime, str]]:
-    """Third parties called in the range for the first time in 30 days, and when."""
-    where, parameters = conditions(scope, replace(chosen, since=chosen.since - VENDOR_MEMORY))
-    parameters["since_new"] = micros(chosen.since)
-    rows = ask(scope, _NEW_VENDORS % where, parameters, store=store)
-    return [(row[1], row[0]) for row in rows]

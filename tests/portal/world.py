@@ -18,6 +18,8 @@ from fleet.services import (
     object_store_set,
     registration_token_create,
 )
+from pulse.inventory.looking import look
+from pulse.inventory.selectors import known
 from pulse.models import UsageHour
 from pulse.rollups import touch
 from pulse.store.client import Store
@@ -54,6 +56,7 @@ class World:
     """A request without payload."""
     invoice_id: UUID
     wholesale_id: UUID
+    vendor_id: UUID
 
 
 def build(owner: Person, reseller: Person, cloud: Person, store: Store, folder: Path) -> World:
@@ -94,7 +97,11 @@ def build(owner: Person, reseller: Person, cloud: Person, store: Store, folder: 
         settings={"wait_end_of_query": 1},
     )
     invoices = _bill(owner, reseller, cloud, place.id, moment)
-    return World(place.id, token.id, agent_id, "node-1", usual, hostile, bare, *invoices)
+    look(owner.scope, now(), store=store)
+    vendor_id = known(owner.scope, ["Stripe"])["Stripe"].id
+    return World(
+        place.id, token.id, agent_id, "node-1", usual, hostile, bare, *invoices, vendor_id
+    )  # fmt: skip
 
 
 def _plain(value: object) -> str:

@@ -29,6 +29,7 @@ from pulse.alerts.selectors import (
     rules,
     silences,
 )
+from pulse.inventory.looking import look
 from pulse.issues.detectors import Finding
 from pulse.issues.observing import Window, observe
 from pulse.store.client import Store, StoreSettings
@@ -311,7 +312,10 @@ def test_issues_and_new_third_parties(
     mine = customer_owner.account.id
     put(store, mine, prod, start - timedelta(days=3), 1, vendor="Stripe")
     put(store, mine, prod, start + MINUTE, 1, vendor="Stripe")
-    put(store, mine, prod, start + 3 * MINUTE, 1, vendor="OpenAI")
+    look(customer_owner.scope, start + 2 * MINUTE, store=store)
+    put(store, mine, prod, start + 3 * MINUTE - SECOND, 1, vendor="OpenAI")
+    for minute in (3, 4, 5):
+        look(customer_owner.scope, start + minute * MINUTE, store=store)
     for made in (issues_, vendors):
         walk(customer_owner, made, start, 12, store)
     spans = {i.rule_name: (i.fired_at - start, i.recovered_at) for i in known(customer_owner)}
