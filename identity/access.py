@@ -13,6 +13,7 @@ from audit.services import Outcome, record
 from identity.limits import PORTALS
 from identity.models import AccessEvent, Account, Membership, User
 from identity.signin_models import MAX_REASON, MAX_USER_AGENT, MAX_USER_NAME
+from identity.sites import PLATFORM, Site
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Scope, Tier, unscoped
 
@@ -51,12 +52,14 @@ class Visitor:
     user_agent: str
     request_id: str
     portal: str = ""
+    site: Site = PLATFORM
 
     @classmethod
     def of(cls, request: HttpRequest, *, ip: str, request_id: str, portal: str) -> Visitor:
         # No text of ours is longer than its column, whatever a client sends.
         agent = clean(request.headers.get("User-Agent", ""), MAX_USER_AGENT)
-        return cls(ip[:64], agent, request_id, portal)
+        site = getattr(request, "typed_site", PLATFORM)  # by the middleware that reads the host
+        return cls(ip[:64], agent, request_id, portal, site)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def home(user_id: UUID | None, portal: str = "") -> Scope | None:
     """
     with unscoped("access log: under which account an attempt is kept"):
         jobs = Membership.objects.filter(user_id=user_id).order_by("id")
-        ids = list(jobs.values_list("account_id", flat=True)) if user_id else []
+        # Asked for nobody too: the number of queries must not tell who exists.
+        ids = list(jobs.values_list("account_id", flat=True))
         rows = {row.id: row for row in Account.objects.filter(id__in=ids)}
         fitting = [i for i in ids if i in rows and rows[i].tier == PORTALS.get(portal)]
         first = next(iter(fitting or ids), None)

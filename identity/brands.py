@@ -22,6 +22,8 @@ from qcloud.kernel.settings import MAX_AGE
 class BrandInfo:
     account_id: UUID | None
     """Whose it is; ``None``: nobody set one."""
+    path: str = ""
+    """Of that account."""
     product: str = "QCloud"
     accent_light: str = ""
     accent_dark: str = ""
@@ -29,8 +31,6 @@ class BrandInfo:
     sender: str = ""
     host: str = ""
     logo_digest: str = ""
-    path: str = ""
-    """Of the account whose it is."""
     is_providers: bool = False
 
     @property
@@ -67,17 +67,7 @@ def brand_of(path: str) -> BrandInfo:
 def brand_for_host(host: str) -> BrandInfo:
     """For whoever has not signed in: whose address was typed; else the provider's."""
     providers = (brand for brand in _brands().values() if brand.is_providers)
-    return _by_host(host) or next(providers, PLAIN)
-
-
-def seller_at(host: str) -> str | None:
-    """The path of the reseller whose host name this is; ``None`` for the provider's own.
-
-    Whoever holds a name's DNS can stand between it and its visitors, so a reseller's name
-    opens what lies below that reseller and nothing else.
-    """
-    brand = _by_host(host)
-    return brand.path if brand and not brand.is_providers else None
+    return brand_with_host(host) or next(providers, PLAIN)
 
 
 def is_platforms(host: str) -> bool:
@@ -86,10 +76,14 @@ def is_platforms(host: str) -> bool:
     return validate_host(host, [*settings.ALLOWED_HOSTS, *bare])
 
 
-def _by_host(host: str) -> BrandInfo | None:
+def brand_with_host(host: str) -> BrandInfo | None:
     wanted = host.lower()
     found = (brand for brand in _brands().values() if brand.host and brand.host == wanted)
     return None if is_platforms(wanted) else next(found, None)
+
+
+def brand_by_account(account_id: UUID) -> BrandInfo | None:
+    return _brands().get(account_id)
 
 
 def brand_hosts() -> frozenset[str]:
@@ -140,7 +134,7 @@ def brand_info(row: Brand) -> BrandInfo:
     names = ("product", "accent_light", "accent_dark", "sender", "host", "logo_digest")
     return BrandInfo(
         row.account_id,
-        **{name: getattr(row, name) for name in names},
         path=row.account_path,
+        **{name: getattr(row, name) for name in names},
         is_providers=len(ids_on(row.account_path)) == 1,
     )

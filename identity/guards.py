@@ -12,18 +12,31 @@ from typing import Final
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 
+from identity import policies
 from identity.models import NameGuard
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
+from qcloud.kernel.settings import value
 
-NAME_RATE: Final = "10/5m"
-"""Failures on one user name, from wherever they come. Successes do not count."""
-ADDRESS_RATE: Final = "100/5m"
-"""Attempts from one address (IPv6: one /64), successful or not: many people may share it."""
-
-LOCK_AFTER: Final = 20
 LOCK_WINDOW: Final = timedelta(hours=24)
-LOCK_FOR: Final = timedelta(minutes=30)
+
+
+def name_rate() -> str:
+    """Failures on one user name, from wherever they come. Successes do not count."""
+    return f"{value(policies.GUARD_NAME)}/5m"
+
+
+def address_rate() -> str:
+    """Attempts from one address (IPv6: one /64), successful or not: many people may share it."""
+    return f"{value(policies.GUARD_ADDRESS)}/5m"
+
+
+def lock_after() -> int:
+    return value(policies.GUARD_LOCK_AFTER)
+
+
+def lock_for() -> timedelta:
+    return value(policies.GUARD_LOCK_FOR)
 
 
 def throttled(request: HttpRequest, name: str, ip: str) -> bool:
@@ -31,23 +44,23 @@ def throttled(request: HttpRequest, name: str, ip: str) -> bool:
 
     What turned out right is counted apart and taken off again. Raises ``RedisError``.
     """
-    by_ip = _counted(request, "address", network(ip), ADDRESS_RATE)
-    tried = _counted(request, "name", name, NAME_RATE)
-    right = _counted(request, "success", name, NAME_RATE, add=False)
-    return by_ip > _limit(ADDRESS_RATE) or tried - right > _limit(NAME_RATE)
+    by_ip = _counted(request, "address", network(ip), address_rate())
+    tried = _counted(request, "name", name, name_rate())
+    right = _counted(request, "success", name, name_rate(), add=False)
+    return by_ip > _limit(address_rate()) or tried - right > _limit(name_rate())
 
 
 def was_right(request: HttpRequest, name: str) -> None:
     """Raises ``RedisError``."""
-    _counted(request, "success", name, NAME_RATE)
+    _counted(request, "success", name, name_rate())
 
 
-def form_throttled(request: HttpRequest, form: str, value: str, rate: str) -> bool:
-    """Counts one more use of a form under ``value``. Raises ``RedisError``."""
-    return _counted(request, form, value, rate) > _limit(rate)
+def form_throttled(request: HttpRequest, form: str, of: str, rate: str) -> bool:
+    """Counts one more use of a form under ``of``. Raises ``RedisError``."""
+    return _counted(request, form, of, rate) > _limit(rate)
 
 
-def _counted(request: HttpRequest, kind: str, value: str, rate: str, *, add: bool = True) -> int:
+def _counted(request: HttpRequest, kind: str, of: str, rate: str, *, add: bool = True) -> int:
     """How many there were in the rate's window, this one included if it is to be added.
 
     Where a counter cannot be kept the limit is taken as passed.
@@ -55,7 +68,7 @@ def _counted(request: HttpRequest, kind: str, value: str, rate: str, *, add: boo
     usage = get_usage(
         request,
         group=f"identity.sign_in.{kind}",
-        key=lambda _group, _request: value,
+        key=lambda _group, _request: of,
         rate=rate,
         increment=add,
     )
@@ -97,9 +110,9 @@ def failed(name: str) -> bool:
         if moment - row.since > LOCK_WINDOW:
             row.failures, row.since = 0, moment
         row.failures += 1
-        locks: bool = row.failures >= LOCK_AFTER
+        locks: bool = row.failures >= lock_after()
         if locks:
-            row.failures, row.since, row.locked_until = 0, moment, moment + LOCK_FOR
+            row.failures, row.since, row.locked_until = 0, moment, moment + lock_for()
         row.save()
     return locks
 

@@ -95,6 +95,57 @@ PASSWORD_PERSONAL: Final = flag(
     sensitive=True,
 )
 
+GUARDS: Final = Group(
+    "guards",
+    "Guessing",
+    "When sign-in slows down and when a name is locked. Browsers that a person used before have"
+    " counts of their own, so that guessing elsewhere locks nobody out of them.",
+    25,
+)
+GUARD_NAME: Final = integer(
+    "identity.guard.name",
+    "Failures on one name",
+    about="In five minutes, from wherever they come; then it has to wait.",
+    group=GUARDS,
+    default=10,
+    low=3,
+    high=1_000,
+    unit="failures",
+    sensitive=True,
+)
+GUARD_ADDRESS: Final = integer(
+    "identity.guard.address",
+    "Attempts from one address",
+    about="In five minutes, right or wrong: many people may share it. In IPv6, from one /64.",
+    group=GUARDS,
+    default=100,
+    low=10,
+    high=100_000,
+    unit="attempts",
+    sensitive=True,
+)
+GUARD_LOCK_AFTER: Final = integer(
+    "identity.guard.lock_after",
+    "Failures that lock a name",
+    about="Within a day, without a success between them. Its owner is told by mail.",
+    group=GUARDS,
+    default=20,
+    low=5,
+    high=1_000,
+    unit="failures",
+    sensitive=True,
+)
+GUARD_LOCK_FOR: Final = duration(
+    "identity.guard.lock_for",
+    "How long a name is locked",
+    about="Staff administrators of its account can unlock it before.",
+    group=GUARDS,
+    default=30 * _MINUTE,
+    low=_MINUTE,
+    high=7 * _DAY,
+    sensitive=True,
+)
+
 MFA: Final = Group(
     "mfa",
     "Second factors",

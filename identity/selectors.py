@@ -247,12 +247,14 @@ def children(scope: Scope) -> list[AccountInfo]:
     )
 
 
-def memberships_of(user_id: UUID) -> list[MembershipInfo]:
-    """The accounts that the person works for: provider first, then by name. In system mode."""
+def memberships_of(user_id: UUID, within: str = "") -> list[MembershipInfo]:
+    """The accounts that the person works for, those whose path begins with ``within``: provider
+    first, then by name. In system mode.
+    """
     with unscoped("a person chooses among the accounts that it works for"):
         members = Membership.objects.filter(user_id=user_id).select_related("custom_role")
         roles = {member.account_id: member.role_label for member in members}
-        rows = list(Account.objects.filter(id__in=roles))
+        rows = list(Account.objects.filter(id__in=roles, account_path__startswith=within))
     tiers = list(Tier)
     rows.sort(key=lambda row: (tiers.index(Tier(row.tier)), row.name.casefold()))
     return [MembershipInfo(account_info(row), roles[row.id]) for row in rows]
@@ -287,14 +289,17 @@ def account_name(scope: Scope) -> str:
         return account(scope.account_id).name
 
 
-def find_memberships(user_id: UUID, text: str, limit: int) -> list[MembershipInfo]:
+def find_memberships(
+    user_id: UUID, text: str, limit: int, within: str = ""
+) -> list[MembershipInfo]:
     """At most ``limit`` of the accounts that the person works for, whose name or short name
-    has every word of ``text``: provider first, then by name, with the names above. In system
-    mode. Four queries, whatever the number of accounts.
+    has every word of ``text`` and whose path begins with ``within``: provider first, then by
+    name, with the names above. In system mode. Four queries, whatever the number of accounts.
     """
     with unscoped("a person chooses among the accounts that it works for"):
         members = Membership.objects.filter(user_id=user_id)
-        query = Account.objects.filter(id__in=list(members.values_list("account_id", flat=True)))
+        held_ids = list(members.values_list("account_id", flat=True))
+        query = Account.objects.filter(id__in=held_ids, account_path__startswith=within)
         for word in text.split():
             query = query.filter(Q(name__icontains=word) | Q(slug__icontains=word))
         rows = list(query.order_by(_TIER_ORDER, Lower("name"), "id")[:limit])
@@ -317,21 +322,23 @@ def _names_above(rows: list[Account]) -> dict[UUID, str]:
     return dict(Account.objects.filter(id__in=wanted).values_list("id", "name"))
 
 
-def tiers_open_to(user_id: UUID, email: str) -> list[Tier]:
+def tiers_open_to(user_id: UUID, email: str, within: str = "") -> list[Tier]:
     """In whose portals the person has something to do: where it works, where it looks on as a
-    guest, else where it is invited. In system mode.
+    guest, else where it is invited; among accounts whose path begins with ``within``. In system
+    mode.
     """
-    worked = [membership.account.tier for membership in memberships_of(user_id)]
+    worked = [membership.account.tier for membership in memberships_of(user_id, within)]
     with unscoped("somebody who is invited signs in to agree"):
         guest = DelegatedAccess.objects.filter(
             user_id=user_id, ended_at=None, expires_at__gt=now()
         ).values_list("account_id", flat=True)
-        rows = Account.objects.filter(id__in=guest)
+        here = Account.objects.filter(account_path__startswith=within)
+        rows = here.filter(id__in=guest)
         worked += [Tier(tier) for tier in rows.values_list("tier", flat=True)]
         asked = Invitation.objects.filter(
             email=email, accepted_at=None, revoked_at=None, expires_at__gt=now()
         )
-        rows = Account.objects.filter(id__in=asked.values_list("account_id", flat=True))
+        rows = here.filter(id__in=asked.values_list("account_id", flat=True))
         invited = [Tier(tier) for tier in rows.values_list("tier", flat=True)]
     return list(dict.fromkeys([*worked, *invited]))
 

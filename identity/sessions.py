@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends.base import UpdateError
@@ -40,6 +41,10 @@ __all__ = [
     "session_of",
 ]
 
+_CLOCKS: Final = timedelta(minutes=5)
+"""So far clocks of servers may be apart. A session from a later future began before a clock was
+set back, and would last too long.
+"""
 TOUCH: Final = timedelta(seconds=30)
 """A session's last use is written this often at most."""
 
@@ -48,6 +53,7 @@ _COLUMNS: Final = (
     "public_id",
     "user",
     "portal",
+    "site_id",
     "stage",
     "factor",
     "begun_at",
@@ -63,14 +69,20 @@ _COLUMNS: Final = (
 class SessionStore(DatabaseStore):
     """``SESSION_ENGINE = "identity.sessions"``.
 
-    With ``portal`` given, a session of another portal is none at all.
+    With ``portal`` given, a session of another portal, or of another site's host name, is none
+    at all.
     """
 
     def __init__(
-        self, session_key: str | None = None, portal: str | None = None, visitor: Any = None
+        self,
+        session_key: str | None = None,
+        portal: str | None = None,
+        visitor: Any = None,
+        site_id: UUID | None = None,
     ) -> None:
         super().__init__(session_key)
         self._portal = portal
+        self._site_id = site_id
         self._visitor: Callable[[], Visitor] | None = visitor
         self._row: Session | None = None
         self.ended = False
@@ -104,11 +116,13 @@ class SessionStore(DatabaseStore):
 
     def _over(self, row: Session) -> str:
         if self._portal is not None and row.portal != self._portal:
-            return "another portal"
+            return f"a session of portal “{row.portal}” was shown to another"
+        if self._portal is not None and row.site_id != self._site_id:
+            return "a session of one host name was shown to another"
         return why_over(row, now())
 
     def _refuse(self, row: Session, why: str) -> None:
-        if why != "another portal":
+        if " was shown to another" not in why:
             session_end(row, why, self._visitor() if self._visitor else None)
         elif row.user is not None and self._visitor:
             access_record(
@@ -116,7 +130,7 @@ class SessionStore(DatabaseStore):
                 outcome=Outcome.DENIED,
                 visitor=self._visitor(),
                 user=row.user,
-                reason=f"a session of portal “{row.portal}” was shown to another",
+                reason=why,
                 note=Note(session_id=row.public_id),
             )
 
@@ -125,6 +139,7 @@ class SessionStore(DatabaseStore):
         self.flush()
         self._session_cache = {HASH_SESSION_KEY: user.get_session_auth_hash()}
         moment = now()
+        self._site_id = columns.get("site_id")
         columns |= {"user": user, "begun_at": moment, "seen_at": moment}
         self._row = Session(**columns)
         self.create()
@@ -206,7 +221,7 @@ def ends_at(row: Session) -> datetime:
 
 def why_over(row: Session, moment: datetime) -> str:
     """Why the session has ended, empty while it goes on. The limits are those of now."""
-    if moment >= min(row.expire_date, ends_at(row)):
+    if moment >= min(row.expire_date, ends_at(row)) or moment < row.begun_at - _CLOCKS:
         return "its time was up"
     if row.stage == Stage.FULL and moment - row.seen_at >= limits(row.portal).idle:
         return "not used for too long"

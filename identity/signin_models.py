@@ -41,6 +41,8 @@ class Session(AbstractBaseSession):
     """Names the session on pages; opens nothing."""
     user = models.ForeignKey("identity.User", on_delete=models.CASCADE, null=True, related_name="+")
     portal = models.CharField(max_length=8, blank=True)
+    site_id = models.UUIDField(null=True)
+    """The account by whose host name it was begun; ``None``: by one of the platform's own."""
     stage = models.CharField(max_length=8, choices=Stage.choices, default=Stage.FULL)
     factor = models.CharField(max_length=16, blank=True)
     """What the person proved itself with: ``password``, ``totp``, ``recovery``."""

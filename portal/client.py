@@ -37,7 +37,7 @@ def _plain(address: str) -> str:
 
 def _is_trusted(address: str) -> bool:
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(_plain(address))
     except ValueError:
         return False
     return any(parsed in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))

@@ -21,14 +21,15 @@ from django.utils.cache import patch_vary_headers
 from audit.services import Outcome, Who, record_attempt, record_denial
 from identity.errors import WrongPlace
 from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
-from identity.services import must_set_up
+from identity.services import set_up_due
 from identity.sessions import Session, Stage, session_of
 from portal import guests
 from portal.client import client_ip
 from portal.here import Here
-from portal.hosts import is_elsewhere
+from portal.hosts import site_of
 from portal.sessions import PORTALS, portal_of
 from portal.views.errors import error_page
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Denied, NotFound, QCloudError, StepUpNeeded
 from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import Tier, scoped
@@ -111,14 +112,16 @@ def _enter(
     if request.method not in asked:
         return HttpResponseNotAllowed(sorted(asked))  # gets its page from a middleware
     row = session_of(request)
-    if row is None or row.stage != Stage.FULL or must_set_up(row):
+    due = set_up_due(row) if row and row.stage == Stage.FULL else None
+    if row is None or row.stage != Stage.FULL or (due and due <= now()):
         return _on_the_way(request, row)
+    request.grace_ends = due  # type: ignore[attr-defined]  # read by Here
     if request.headers.get(POLL) != "1":
         # What a page asks for by itself keeps nobody signed in who has gone away.
         request.session.touch()  # type: ignore[attr-defined]  # our own store
     account = _account(request, kwargs.pop("account", ""))
     actor = _actor(request, account)
-    if account is None or actor is None or is_elsewhere(request, account):
+    if account is None or actor is None:
         return _refuse_stranger(request, account)
     if not account.admits(actor.ip):
         return _refuse_network(request, actor)
@@ -171,10 +174,12 @@ def _journal(request: HttpRequest, here: Here, error: QCloudError) -> None:
 
 
 def _account(request: HttpRequest, slug: str) -> AccountInfo | None:
-    """The account that the address names, if it is of the portal's tier."""
+    """The account that the address names, if it is of the portal's tier and of the site."""
     tier = PORTALS[portal_of(request.path)]
     account = root_account() if tier is Tier.CLOUD else account_by_slug(slug)
-    return account if account and account.tier is tier else None
+    if account is None or account.tier is not tier or not site_of(request).holds(account.path):
+        return None
+    return account
 
 
 def _actor(request: HttpRequest, account: AccountInfo | None) -> Actor | None:
@@ -257,5 +262,6 @@ def _finish(response: HttpResponseBase) -> HttpResponseBase:
     """Pages hold one person's data: nobody's cache keeps them, no fragment answers a page."""
     patch_vary_headers(response, _VARY)
     if not response.has_header("Cache-Control"):
-        response["Cache-Control"] = "private, no-cache"
+        # Not even the browser's own memory of pages, which Back opens after signing out.
+        response["Cache-Control"] = "private, no-store"
     return response

@@ -13,12 +13,14 @@ from identity.selectors import AccountInfo, DelegationInfo, last_delegation
 from identity.services import delegations_leave
 from identity.sessions import SessionStore, Stage, session_end, session_of
 from portal.here import Here, user_id_of
+from portal.hosts import site_of
 from portal.sessions import PORTALS, PREFIX_OF, cookie_name, visitor_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Denied
 
 VIEW: Final = "portal.page.view"
 """Action under which the journal keeps each page that a guest looked at."""
+_SAME: Final = ("factor", "proved_at", "ip", "user_agent", "site_id", "break_glass")
 _REMEMBERED: Final = timedelta(days=1)
 
 
@@ -34,7 +36,9 @@ def leave(request: HttpRequest) -> None:
     if not looks:
         return
     for portal in set(PORTALS) - {own.portal}:
-        other = SessionStore(request.COOKIES.get(cookie_name(portal)), portal).row
+        other = SessionStore(
+            request.COOKIES.get(cookie_name(portal)), portal, site_id=own.site_id
+        ).row
         if other is not None and other.user == own.user:
             session_end(other, "signed out during delegated access", seen)
 
@@ -73,8 +77,8 @@ def let_in(request: HttpRequest, response: HttpResponse, target: AccountInfo) ->
 
     By itself it opens nothing there: the door asks for running access at each request.
     """
-    portal, own = PREFIX_OF[target.tier], session_of(request)
-    present = SessionStore(request.COOKIES.get(cookie_name(portal)), portal).row
+    portal, own, own_site = PREFIX_OF[target.tier], session_of(request), site_of(request).account_id
+    present = SessionStore(request.COOKIES.get(cookie_name(portal)), portal, site_id=own_site).row
     if own is None or own.user is None or portal == own.portal:
         return
     if present is not None and present.user == own.user and present.stage == Stage.FULL:
@@ -82,8 +86,10 @@ def let_in(request: HttpRequest, response: HttpResponse, target: AccountInfo) ->
     if present is not None:
         session_end(present, "replaced by delegated access", visitor_of(request, portal))
     store = SessionStore(portal=portal)
-    columns = {name: getattr(own, name) for name in ("factor", "proved_at", "ip", "user_agent")}
+    columns = {name: getattr(own, name) for name in _SAME}
     store.begin(own.user, portal=portal, stage=Stage.FULL, **columns)
+    # As old as the one it comes from: looking in prolongs nothing.
+    store.change(begun_at=own.begun_at)
     response.set_cookie(
         cookie_name(portal),
         store.session_key or "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from identity.selectors import AccountInfo, MembershipInfo, find_memberships
 from identity.services import break_glass_now
+from portal.hosts import site_of
 from portal.nav import MENUS, Group, Item
 from portal.sessions import PREFIX_OF, portal_of
 from qcloud.kernel.permissions import Actor, Delegation, Permission
@@ -34,10 +36,22 @@ class Here:
     actor: Actor
     path: str
     user_id: UUID
+    within: str = ""
+    """Where the paths of accounts begin that this host name shows."""
+    grace_ends: datetime | None = None
+    """When a second factor becomes due, while it can still be put off."""
 
     @classmethod
     def of(cls, request: HttpRequest, account: AccountInfo, actor: Actor) -> Here:
-        return cls(portal_of(request.path), account, actor, request.path, user_id_of(request))
+        return cls(
+            portal_of(request.path),
+            account,
+            actor,
+            request.path,
+            user_id_of(request),
+            site_of(request).path,
+            getattr(request, "grace_ends", None),  # by the door
+        )
 
     @property
     def scope(self) -> Scope:
@@ -102,7 +116,7 @@ class Here:
     @cached_property
     def memberships(self) -> list[MembershipInfo]:
         """The first of the reader's accounts: one more than the switcher shows unasked."""
-        return find_memberships(self.user_id, "", 9)
+        return find_memberships(self.user_id, "", 9, self.within)
 
 
 def user_id_of(request: HttpRequest) -> UUID:

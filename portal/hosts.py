@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
-from identity.brands import brand_hosts, seller_at
-from identity.selectors import AccountInfo
+from identity.brands import brand_hosts
+from identity.hosts import site_for_host
+from identity.sites import PLATFORM, Site
 
 
 def host_of(request: HttpRequest) -> str:
@@ -31,10 +32,15 @@ def named_host(request: HttpRequest) -> str:
     return split_domain_port(request.META.get("HTTP_HOST", ""))[0]
 
 
-def is_elsewhere(request: HttpRequest, account: AccountInfo) -> bool:
-    """Whether the host name is a reseller's and the account is not below that reseller."""
-    seller = seller_at(named_host(request))
-    return seller is not None and not account.path.startswith(seller)
+def site_of(request: HttpRequest) -> Site:
+    """Whose address was typed, by the middleware."""
+    return getattr(request, "typed_site", PLATFORM)
+
+
+def refuse_elsewheres(request: HttpRequest, portal: str) -> None:
+    """Raises ``Http404`` for the cloud administration under a seller's host name."""
+    if portal == "admin" and not site_of(request).has_admin:
+        raise Http404("The cloud administration has no page under this host name.")
 
 
 class BrandHostMiddleware:
@@ -45,4 +51,5 @@ class BrandHostMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.get_host = lambda: host_of(request)  # type: ignore[method-assign]
+        request.typed_site = site_for_host(named_host(request))  # type: ignore[attr-defined]
         return self._get_response(request)

@@ -11,6 +11,7 @@ from identity.access import Visitor
 from identity.limits import PORTALS
 from identity.sessions import Session, SessionMiddleware, SessionStore, Stage, whose
 from portal.client import client_ip
+from portal.hosts import refuse_elsewheres, site_of
 
 __all__ = [
     "PORTALS",
@@ -50,7 +51,9 @@ def elsewhere(request: HttpRequest) -> Session | None:
     here = portal_of(request.path)
     for portal in PORTALS:
         key = request.COOKIES.get(cookie_name(portal))
-        row = whose(SessionStore(key, portal)) if key and portal != here else None
+        site_id = site_of(request).account_id
+        store = SessionStore(key, portal, site_id=site_id)
+        row = whose(store) if key and portal != here else None
         if row is not None and row.stage == Stage.FULL:
             return row
     return None
@@ -68,12 +71,14 @@ class PortalSessionMiddleware(SessionMiddleware):
         portal = portal_of(request.path) or next(
             (prefix for prefix in PORTALS if cookie_name(prefix) in request.COOKIES), "c"
         )
+        refuse_elsewheres(request, portal)
         request.portal = portal  # type: ignore[attr-defined]
         request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         key = request.COOKIES.get(cookie_name(portal))
         if key:
             request.COOKIES[settings.SESSION_COOKIE_NAME] = key
-        request.session = SessionStore(key, portal, lambda: visitor_of(request))
+        site_id = site_of(request).account_id
+        request.session = SessionStore(key, portal, lambda: visitor_of(request), site_id)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         answer = super().process_response(request, response)

@@ -201,6 +201,12 @@ SPOOL_PATH = env.path("QCLOUD_SPOOL_PATH", BASE_DIR / ".data" / "spool")
 INGEST_PUBLIC_URL = env.text("QCLOUD_INGEST_PUBLIC_URL", "http://127.0.0.1:8601")
 OBJECTS_PATH = env.path("QCLOUD_OBJECTS_PATH", BASE_DIR / ".data" / "objects")
 
+# What links in mails begin with. No request's header ever decides it.
+_OWN_HOST = (ALLOWED_HOSTS or ["localhost"])[0].lstrip(".")
+PORTAL_URL = env.text(
+    "QCLOUD_PORTAL_URL", f"https://{_OWN_HOST}" if PRODUCTION else "http://127.0.0.1:8600"
+).rstrip("/")
+
 # --- Keys: who wraps them, and how long a process believes what it knows of them.
 KEY_BACKEND = env.text("QCLOUD_KEY_BACKEND", "vault" if PRODUCTION else "keyring")
 if KEY_BACKEND not in {"keyring", "vault"}:
@@ -309,8 +315,14 @@ def _refuse_unsafe_production() -> None:
         PROCESS, "QCLOUD_REDIS_URL"
     ):
         unsafe.append("QCLOUD_REDIS_URL must use rediss:// (TLS) or a socket")
-    if not INGEST_PUBLIC_URL.startswith("https://"):
-        unsafe.append("QCLOUD_INGEST_PUBLIC_URL must begin with https://: agents send tokens")
+    unsafe += [
+        f"{name} must begin with https://: {why}"
+        for name, url, why in (
+            ("QCLOUD_PORTAL_URL", PORTAL_URL, "mails lead people there"),
+            ("QCLOUD_INGEST_PUBLIC_URL", INGEST_PUBLIC_URL, "agents send tokens"),
+        )
+        if not url.startswith("https://")
+    ]
     unsafe += _wrong_with_keys()
     if unsafe:
         raise SettingError("unsafe production settings:\n  " + "\n  ".join(unsafe))

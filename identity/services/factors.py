@@ -13,13 +13,14 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
 from audit.services import Outcome, record
-from identity import access, guards
+from identity import access, guards, notices
 from identity.access import Note, Visitor, access_record
 from identity.errors import CodeRefused, SetUpNotDue, SignInRefused, StepUpRefused
 from identity.factors import Factor, FactorState, Seed
 from identity.models import Session, Stage, User
 from identity.otp import engine
-from identity.services.signin import SIGN_IN, Entered, complete
+from identity.services.passwords import sessions_end
+from identity.services.signin import SIGN_IN, Entered, complete, count_failure, guarded_name
 from identity.sessions import session_end, session_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import StepUpNeeded
@@ -39,9 +40,15 @@ def second_factor(request: HttpRequest, *, code: str, visitor: Visitor, device: 
     row = session_of(request)
     if row is None or row.user is None or row.stage != Stage.FACTOR:
         raise SignInRefused
+    guarded = guarded_name(row.user, row.user.email, device)
+    if guards.locked_until(guarded):
+        # Sessions that were begun before the lock try nothing behind its back.
+        session_end(row, "locked", visitor)
+        request.session.flush()
+        raise SignInRefused
     factor = engine().verify(row.user.id, code)
     if not factor:
-        _wrong(request, row, visitor, access.SECOND_FACTOR)
+        _wrong(request, row, visitor, access.SECOND_FACTOR, guarded)
         raise CodeRefused
     store: Any = request.session
     whole = engine().state(row.user.id).is_complete
@@ -74,7 +81,9 @@ def _proved(user: User, proof: str) -> str:
     return "password" if check_password(proof, user.password) else ""
 
 
-def _wrong(request: HttpRequest, row: Session, visitor: Visitor, event: str) -> None:
+def _wrong(
+    request: HttpRequest, row: Session, visitor: Visitor, event: str, guarded: str = ""
+) -> None:
     """Note it, count it, and end a session that was tried on too often."""
     access_record(
         event=event,
@@ -87,7 +96,7 @@ def _wrong(request: HttpRequest, row: Session, visitor: Visitor, event: str) -> 
     )
     store: Any = request.session
     if row.user is not None:
-        guards.failed(row.user.email)
+        count_failure(guarded or row.user.email, row.user.email, visitor, row.user)
     if row.tries + 1 >= MOST_TRIES:
         session_end(row, "too many wrong codes", visitor)
         store.flush()
@@ -128,7 +137,9 @@ def set_up_try(request: HttpRequest, *, code: str, visitor: Visitor) -> tuple[st
         if row is not None:
             _wrong(request, row, visitor, access.ENROLMENT)
         raise CodeRefused
-    _changed(request, user, visitor, "identity.mfa.totp_set")
+    _changed(user, visitor, "identity.mfa.totp_set")
+    # Whoever came in with the password alone must not stay, nor put another app in its place.
+    sessions_end(user, "a second factor was set up", visitor, keep=session_of(request))
     return engine().codes_make(user.id)
 
 
@@ -140,7 +151,7 @@ def set_up_codes(request: HttpRequest, *, visitor: Visitor) -> tuple[str, ...]:
     if not engine().state(user.id).has_totp:
         raise SetUpNotDue
     codes = engine().codes_make(user.id)
-    _changed(request, user, visitor, "identity.mfa.recovery_made")
+    _changed(user, visitor, "identity.mfa.recovery_made")
     return codes
 
 
@@ -172,20 +183,26 @@ def factors_remove(request: HttpRequest, *, visitor: Visitor) -> None:
     """Take away app and codes. Raises ``StepUpNeeded``, ``SignInRefused``."""
     user = _setting_up(request)
     engine().remove(user.id)
-    _changed(request, user, visitor, "identity.mfa.remove")
+    _changed(user, visitor, "identity.mfa.remove")
 
 
 def _setting_up(request: HttpRequest) -> User:
     row = session_of(request)
     if row is None or row.user is None or row.stage == Stage.FACTOR:
         raise SignInRefused
-    if row.stage == Stage.FULL and (row.proved_at is None or now() - row.proved_at > FRESH):
+    if row.stage == Stage.FULL and (row.proved_at is None or abs(now() - row.proved_at) > FRESH):
         raise StepUpNeeded
     return row.user
 
 
-def _changed(request: HttpRequest, user: User, visitor: Visitor, action: str) -> None:
-    del request
+_TOLD = {
+    "identity.mfa.totp_set": ("A second factor was set up", "An authenticator app was set up"),
+    "identity.mfa.recovery_made": ("New recovery codes", "New recovery codes were made"),
+    "identity.mfa.remove": ("Your second factor was removed", "App and codes were removed"),
+}
+
+
+def _changed(user: User, visitor: Visitor, action: str) -> None:
     scope = access.home(user.id, visitor.portal)
     with unscoped("second factors: what a person changes of its own"):
         record(
@@ -202,6 +219,7 @@ def _changed(request: HttpRequest, user: User, visitor: Visitor, action: str) ->
             object_kind="user",
             object_id=user.id,
         )
+        notices.changed(user, visitor, *_TOLD[action])
 
 
 __all__ = [

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from audit.services import record
+from identity import notices
 from identity.access import Visitor, clean
 from identity.mfa import Exemption, Policy, Rule, exemption_of, policy, rule_of
 from identity.models import (
@@ -150,7 +151,15 @@ def mfa_factors_reset(*, actor: Actor, email: str, reason: str) -> None:
         if user is None:
             raise Invalid("Nobody has this address.", fields={"email": "An e-mail address."})
         engine().remove(user.id)
-        sessions_end(user, "the second factor was reset", Visitor(actor.ip, "", actor.request_id))
+        visitor = Visitor(actor.ip, "", actor.request_id)
+        sessions_end(user, "the second factor was reset", visitor)
+        # Not from where: that is the administrator's address, not the reader's affair.
+        notices.changed(
+            user,
+            replace(visitor, ip=""),
+            "Your second factor was taken away",
+            "An administrator of the platform took app and codes away",
+        )
         _note(actor, "factors_reset", user.id, whom=name, why=words)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.hashers import check_password
@@ -33,9 +34,7 @@ ASK_RATE: Final = "5/h"
 """Mails to one address; as many for addresses that nobody has."""
 
 
-def password_change(
-    request: HttpRequest, *, present: str, new: str, visitor: Visitor, link: str
-) -> None:
+def password_change(request: HttpRequest, *, present: str, new: str, visitor: Visitor) -> None:
     """Change the password of the session's person and end its other sessions.
 
     Raises ``SignInRefused`` without a session, ``Invalid``.
@@ -48,14 +47,14 @@ def password_change(
         if guards.failed(user.email):
             session_end(row, "too many wrong passwords", visitor)
         raise Invalid("The present password is not right.", fields={"present": "This is not it."})
-    _set(user, new, visitor, "identity.password.change", link)
+    _set(user, new, visitor, "identity.password.change")
     store: Any = request.session
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
     row = store.advance(proved_at=now())
     sessions_end(user, "the password was changed", visitor, keep=row)
 
 
-def password_reset_ask(request: HttpRequest, *, email: str, visitor: Visitor, base: str) -> None:
+def password_reset_ask(request: HttpRequest, *, email: str, visitor: Visitor) -> None:
     """Ask for a link by mail. Nothing tells whether anybody has the address: what is to be
     done about it is done elsewhere. Raises ``SignInThrottled``, ``SignInUnavailable``.
     """
@@ -77,7 +76,7 @@ def password_reset_ask(request: HttpRequest, *, email: str, visitor: Visitor, ba
         user_name=name,
         reason="a link was asked for",
     )
-    notices.tell(notices.RESET_ASKED, email=name, portal=visitor.portal, base=base)
+    notices.tell(notices.RESET_ASKED, visitor, email=name)
 
 
 def reset_send(message: OutboxMessage) -> None:
@@ -87,10 +86,9 @@ def reset_send(message: OutboxMessage) -> None:
         user = User.objects.filter(email=words["email"], is_active=True).first()
         if user is None or not tiers_open_to(user.id, user.email):
             return
-        if not notices.is_own_address(words["base"], user):
-            _send_on(user, message)
-            return
+        site = UUID(words["site"]) if words["site"] else None
         token = secrets.token_urlsafe(32)
+        base = f"{notices.address_for(user, site)}/{words['portal'] or 'c'}/password"
         row = PasswordReset.objects.create(
             user=user,
             token_hash=_hash(token),
@@ -101,30 +99,10 @@ def reset_send(message: OutboxMessage) -> None:
             account_id=None,
             to=user.email,
             template="password_reset",
-            context={"link": f"{words['base']}{token}", "expires": notices.clock(row.expires_at)},
+            context={"link": f"{base}/{token}", "expires": notices.clock(row.expires_at)},
             key=f"reset:{message.id}",
+            brand=notices.brand_for(user, words["portal"]),
         )
-
-
-def _send_on(user: User, message: OutboxMessage) -> None:
-    """Asked for under the host name of a reseller that is not the person's only one: a link
-    there could be read by that reseller.
-    """
-    mail_send(
-        account_id=None,
-        to=user.email,
-        template="notice",
-        context={
-            "heading": "Ask for a new password at another address",
-            "lines": [
-                "Somebody asked for a new password for you; no link was made.",
-                "The address it was asked for at does not serve all accounts you work for.",
-                "If it was you, ask again at the address where you sign in as a rule.",
-            ],
-            "link": "",
-        },
-        key=f"reset:{message.id}",
-    )
 
 
 def password_reset_user(token: str) -> User:
@@ -132,13 +110,13 @@ def password_reset_user(token: str) -> User:
     return _reset(token).user
 
 
-def password_reset(*, token: str, new: str, visitor: Visitor, link: str) -> User:
+def password_reset(*, token: str, new: str, visitor: Visitor) -> User:
     """Set a new password by a mailed link and end all sessions. A second factor is asked for
     at the next sign-in as ever. Raises ``ResetLinkSpent``, ``Invalid``.
     """
     with unscoped("password reset: a person is looked up before any account is known"):
         row = _reset(token)
-        _set(row.user, new, visitor, "identity.password.reset", link)
+        _set(row.user, new, visitor, "identity.password.reset")
         PasswordReset.objects.filter(user=row.user, used_at=None).update(used_at=now())
         access_record(
             event=access.RESET,
@@ -166,7 +144,7 @@ def _reset(token: str) -> PasswordReset:
     return row
 
 
-def _set(user: User, new: str, visitor: Visitor, action: str, link: str) -> None:
+def _set(user: User, new: str, visitor: Visitor, action: str) -> None:
     try:
         validate_password(new, user)
     except ValidationError as error:
@@ -186,16 +164,7 @@ def _set(user: User, new: str, visitor: Visitor, action: str, link: str) -> None
             object_kind="user",
             object_id=user.id,
         )  # fmt: skip
-        notices.tell(
-            notices.CHANGED,
-            email=user.email,
-            heading="Your password was changed",
-            lines=[
-                f"It was changed on {notices.clock(now())} from {visitor.ip}.",
-                "If it was not you, ask for a new one at once and tell whoever runs the platform.",
-            ],
-            link=link,
-        )
+        notices.changed(user, visitor, "Your password was changed", "It was changed")
 
 
 def sessions_end(user: User, why: str, visitor: Visitor, *, keep: Session | None = None) -> int:

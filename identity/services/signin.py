@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -99,12 +100,13 @@ def sign_in(
     visitor = Visitor.of(request, ip=ip, request_id=request_id, portal=portal)
     attempt = _Attempt(_person(name), name, visitor)
     _refuse_closed_door(attempt)
-    guarded = _guarded_name(attempt, device)
+    guarded = guarded_name(attempt.user, attempt.name, device)
     _refuse_too_many(request, attempt, guarded)
     user = attempt.user
-    right = check_password(password, user.password if user else _nobodys_hash())
+    nobodys = _nobodys_hash()  # made once, by whoever comes first
+    right = check_password(password, user.password if user else nobodys)
     if user is None or not right or not user.is_active:
-        _fail(request, attempt, guarded, right=right)
+        _fail(attempt, guarded, right=right)
         raise SignInRefused
     # The password was right: a counter that went away since must not turn the person away.
     with suppress(RedisError):
@@ -124,6 +126,7 @@ def _begin(request: HttpRequest, attempt: _Attempt, portal: str, device: str) ->
     row = store.begin(
         user,
         portal=portal,
+        site_id=visitor.site.account_id,
         stage=_stage(user, portal),
         factor="password",
         ip=visitor.ip,
@@ -149,11 +152,14 @@ def _stage(user: User, portal: str) -> Stage:
     return Stage.ENROL if demand_of(user.id, portal).is_due(now()) else Stage.FULL
 
 
-def must_set_up(row: Session) -> bool:
-    """Whether nothing but the set-up opens for this session, by the rules of now."""
+def set_up_due(row: Session) -> datetime | None:
+    """From when on nothing but the set-up opens for this session, by the rules of now; ``None``:
+    none is wanted, or it is done.
+    """
     if row.factor != "password" or row.user is None or not asks_anybody(row.portal):
-        return False
-    return demand_of(row.user.id, row.portal).is_due(now())
+        return None
+    demand = demand_of(row.user.id, row.portal)
+    return demand.due_at if demand.is_required else None
 
 
 def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) -> Entered:
@@ -165,7 +171,7 @@ def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) 
     store.change(proved_at=now(), break_glass=is_break_glass())
     rotate_token(request)
     request.user = user
-    guards.succeeded(user.email)
+    guards.succeeded(guarded_name(user, user.email, device))
     location = locate(visitor.ip)
     flags = anomalies.of_sign_in(user, location)
     token, is_new = devices.remember(user, device)
@@ -182,11 +188,10 @@ def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) 
             journal=SIGN_IN,
         )
         anomalies.tell(flags, user_name=user.email, visitor=visitor)
-        link = door_link(request, row.portal)
         if is_new:
-            _tell_of_device(user, visitor, link)
+            _tell_of_device(user, visitor)
         if is_break_glass():
-            _be_loud(user, visitor, link)
+            _be_loud(user, visitor)
     return Entered(user, row.portal, Stage.FULL, token)
 
 
@@ -209,6 +214,7 @@ def hand_over(request: HttpRequest, *, source: Session, visitor: Visitor, device
     row = store.begin(
         user,
         portal=portal,
+        site_id=visitor.site.account_id,
         stage=Stage.FACTOR if not proved else Stage.ENROL if due else Stage.FULL,
         factor=source.factor,
         ip=visitor.ip,
@@ -235,20 +241,20 @@ def is_break_glass() -> bool:
     return bool(settings.PRODUCTION and settings.BREAK_GLASS)
 
 
-def _tell_of_device(user: User, visitor: Visitor, link: str) -> None:
+def _tell_of_device(user: User, visitor: Visitor) -> None:
     home = access.home(user.id, visitor.portal)
     notices.tell(
         notices.NEW_DEVICE,
+        visitor,
         email=user.email,
         account=account_name(home) if home else "",
         when=notices.clock(now()),
         ip=visitor.ip,
         device=describe(visitor.user_agent),
-        link=link,
     )
 
 
-def _be_loud(user: User, visitor: Visitor, link: str) -> None:
+def _be_loud(user: User, visitor: Visitor) -> None:
     log.warning("identity.break_glass_used", user=user.email, ip=visitor.ip)
     record(
         actor=Actor("staff", user.id, user.email, access.home(user.id, "admin"), frozenset(),
@@ -259,6 +265,8 @@ def _be_loud(user: User, visitor: Visitor, link: str) -> None:
     )  # fmt: skip
     notices.tell(
         notices.BREAK_GLASS,
+        visitor,
+        heading="Break-glass sign-in was used",
         lines=[
             (
                 f"{user.email} signed in to the cloud administration with a password,"
@@ -269,7 +277,6 @@ def _be_loud(user: User, visitor: Visitor, link: str) -> None:
                 " log."
             ),
         ],
-        link=link,
     )
 
 
@@ -304,19 +311,19 @@ def _person(name: str) -> User | None:
     return user
 
 
-def _guarded_name(attempt: _Attempt, device: str) -> str:
+def guarded_name(user: User | None, name: str, device: str) -> str:
     """Under which name failures count. A browser that the person used before has a count of
     its own: whoever guesses elsewhere cannot lock the person out of it.
     """
-    if devices.is_known(attempt.user, device):
-        return f"{hashlib.sha256(device.encode()).hexdigest()[:16]} {attempt.name}"[:254]
-    return attempt.name
+    if devices.is_known(user, device):
+        return f"{hashlib.sha256(device.encode()).hexdigest()[:16]} {name}"[:254]
+    return name
 
 
 def _portal(attempt: _Attempt) -> str:
     """Raises ``NoPortal`` for a person without an account, or an invitation, there."""
     wanted, user = attempt.visitor.portal, attempt.user
-    found = tiers_open_to(user.id, user.email) if user else []
+    found = tiers_open_to(user.id, user.email, attempt.visitor.site.path) if user else []
     portals = [next(p for p, t in PORTALS.items() if t is tier) for tier in found]
     if (wanted and wanted not in portals) or not portals:
         access_record(
@@ -331,26 +338,27 @@ def _portal(attempt: _Attempt) -> str:
     return wanted or portals[0]
 
 
-def _fail(request: HttpRequest, attempt: _Attempt, guarded: str, *, right: bool) -> None:
+def _fail(attempt: _Attempt, guarded: str, *, right: bool) -> None:
     flags = anomalies.of_failure(attempt.visitor)
     attempt.log(Outcome.DENIED, _why(attempt.user, right=right), flags=flags)
     anomalies.tell(flags, user_name=attempt.name, visitor=attempt.visitor)
-    if guards.failed(guarded):
-        attempt.log(Outcome.DENIED, "locked: too many failures in a day")
-        # Whether anybody bears the name is found out elsewhere, later.
-        notices.tell(
-            notices.LOCKED,
-            email=attempt.name,
-            when=notices.clock(now()),
-            until=notices.clock(now() + guards.LOCK_FOR),
-            ip=attempt.visitor.ip,
-            link=door_link(request, attempt.visitor.portal),
-        )
+    count_failure(guarded, attempt.name, attempt.visitor, attempt.user)
 
 
-def door_link(request: HttpRequest, portal: str) -> str:
-    """The sign-in page, for mails."""
-    return request.build_absolute_uri(f"/{portal}/sign-in" if portal else "/sign-in")
+def count_failure(guarded: str, name: str, visitor: Visitor, user: User | None) -> None:
+    """Count a failure under ``guarded``; the one that locks it is logged and mailed."""
+    if not guards.failed(guarded):
+        return
+    _Attempt(user, name, visitor).log(Outcome.DENIED, "locked: too many failures in a day")
+    # Whether anybody bears the name is found out elsewhere, later.
+    notices.tell(
+        notices.LOCKED,
+        visitor,
+        email=name,
+        when=notices.clock(now()),
+        until=notices.clock(now() + guards.lock_for()),
+        ip=visitor.ip,
+    )
 
 
 def _refuse_closed_door(attempt: _Attempt) -> None:

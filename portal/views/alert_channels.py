@@ -11,10 +11,12 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
+from identity.hosts import address_of
 from notify.channels import ChannelInfo, channels
 from notify.services import channel_change, channel_create, channel_secret_rotate, channel_test
 from portal.door import page
 from portal.here import Here
+from portal.hosts import site_of
 from portal.kit import alerting
 from portal.kit.forms import Done, Failure, attempt, confirmed
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
@@ -112,7 +114,7 @@ def _done(request: HttpRequest, here: Here, row: ChannelInfo, do: str) -> Any:
         "test": lambda: channel_test(
             actor=actor,
             channel_id=row.id,
-            link=request.build_absolute_uri(here.url("alert-channel", row.id)),
+            link=address_of(site_of(request)) + here.url("alert-channel", row.id),
         ),
         "change": lambda: channel_change(
             actor=actor,

@@ -21,6 +21,7 @@ from identity.sessions import Session, Stage, session_of
 from portal.client import client_ip
 from portal.door import public
 from portal.here import home_of
+from portal.hosts import site_of
 from portal.kit.forms import Failure, failure
 from portal.sessions import PREFIX_OF, portal_of
 from portal.views.errors import error_page
@@ -35,7 +36,8 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         invited = invitation_by_token(token)
     except QCloudError as error:
         return _sealed(error_page(request, error))
-    if PREFIX_OF[invited.account.tier] != portal_of(request.path):
+    held = site_of(request).holds(invited.account.path)
+    if PREFIX_OF[invited.account.tier] != portal_of(request.path) or not held:
         return _sealed(error_page(request, NotFound("There is no page at this address.")))
     row = session_of(request)
     session = row if row is not None and row.stage == Stage.FULL else None

@@ -13,7 +13,6 @@ from django.shortcuts import render
 from identity.agents import describe
 from identity.mfa import demand_of
 from identity.services import (
-    door_link,
     factors_of,
     factors_remove,
     my_session_end,
@@ -97,7 +96,6 @@ def _change(request: HttpRequest) -> Done | Failure:
             present=request.POST.get("present", ""),
             new=new,
             visitor=visitor_of(request),
-            link=door_link(request, request.portal),  # type: ignore[attr-defined]
         )
     except Invalid as error:
         return failure(request, "password", error)

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from identity.errors import LocalSignInOff, NoPortal, SignInRefused
 from identity.services import (
-    door_link,
     hand_over,
     password_reset,
     password_reset_ask,
@@ -33,13 +32,11 @@ def forgotten(request: HttpRequest) -> HttpResponse:
     portal = portal_of(request.path)
     if request.method != "POST":
         return _shown(request, "pages/forgotten.html")
-    base = request.build_absolute_uri(reverse(f"{portal}:password-new", args=["x"]))[:-1]
     try:
         password_reset_ask(
             request,
             email=request.POST.get("email", ""),
             visitor=visitor_of(request, portal),
-            base=base,
         )
     except QCloudError as error:
         return _shown(request, "pages/forgotten.html", error=error)
@@ -67,9 +64,8 @@ def chosen(request: HttpRequest, token: str) -> HttpResponse:
 def _set(request: HttpRequest, token: str) -> Failure | None:
     try:
         new = typed_twice(request)
-        portal = portal_of(request.path)
-        visitor, link = visitor_of(request, portal), door_link(request, portal)
-        password_reset(token=token, new=new, visitor=visitor, link=link)
+        visitor = visitor_of(request, portal_of(request.path))
+        password_reset(token=token, new=new, visitor=visitor)
     except Invalid as error:
         return failure(request, "password", error)
     return None

@@ -28,6 +28,7 @@ from portal.client import client_ip
 from portal.context import KEYS_COOKIE, THEME_COOKIE, THEMES
 from portal.door import public
 from portal.here import PORTAL_NAMES, home_of, user_id_of
+from portal.hosts import refuse_elsewheres, site_of
 from portal.sessions import PREFIX_OF, cookie_name, elsewhere, portal_of, visitor_of
 from qcloud.kernel.errors import QCloudError
 
@@ -54,6 +55,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
     target = safe_next(request)
     portal = portal_of(request.path)
     if request.method == "POST":
+        refuse_elsewheres(request, portal or portal_of(target))
         return _try_sign_in(request, portal or portal_of(target), target)
     if not portal and target:
         query = urlencode({"next": target})
@@ -148,7 +150,7 @@ def safe_next(request: HttpRequest) -> str:
 
 def home_in(request: HttpRequest, portal: str) -> str:
     """The first of the person's accounts in that portal; the list of all, if there is none."""
-    found = memberships_of(user_id_of(request))
+    found = memberships_of(user_id_of(request), site_of(request).path)
     fitting = [m for m in found if PREFIX_OF[m.account.tier] == portal]
     return home_of(fitting[0].account) if fitting else reverse("accounts")
 
@@ -169,7 +171,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': request.path})}")
     words = request.GET.get("q", "").replace("\0", "")[:100]
-    found = find_memberships(user_id_of(request), words, _MAX_OPTIONS)
+    found = find_memberships(user_id_of(request), words, _MAX_OPTIONS, site_of(request).path)
     part = request.headers.get("HX-Request-Type") == "partial"
     template = "components/account_options.html" if part else "pages/accounts_mine.html"
     context = {"found": found, "words": words}

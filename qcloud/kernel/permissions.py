@@ -382,7 +382,8 @@ def require_fresh(actor: Actor) -> None:
     """
     if actor.kind == "system":
         return
-    if actor.proved_at is None or now() - actor.proved_at > FRESH:
+    # A proof from the future is none either: the clock was set back since.
+    if actor.proved_at is None or abs(now() - actor.proved_at) > FRESH:
         raise StepUpNeeded
 
 

@@ -82,6 +82,7 @@ def environment(folder: DataFolder, ports: Ports) -> dict[str, str]:
         "QCLOUD_KEYRING_PATH": str(folder.keyring),
         "QCLOUD_MAIL_PATH": str(folder.mail),
         "QCLOUD_INGEST_PUBLIC_URL": f"http://127.0.0.1:{ports.ingest}",
+        "QCLOUD_PORTAL_URL": f"http://127.0.0.1:{ports.web}",
         "QCLOUD_WEB_PORT": str(ports.web),
         "QCLOUD_INGEST_PORT": str(ports.ingest),
         "DJANGO_SETTINGS_MODULE": "qcloud.settings",

@@ -193,7 +193,7 @@ def test_addresses_are_throttled(
     first: str,
     second: str,
 ) -> None:
-    monkeypatch.setattr("identity.guards.ADDRESS_RATE", "3/5m")
+    monkeypatch.setattr("identity.guards.address_rate", lambda: "3/5m")
     for number in range(3):
         with pytest.raises(SignInRefused):
             enter(f"nobody{number}@nowhere.example", "wrong", ip=first)

@@ -34,11 +34,11 @@ def session_key(person: Person, portal: str, **columns: Any) -> str:
     return str(store.session_key)
 
 
-def sign_in(person: Person) -> Client:
+def sign_in(person: Person, **columns: Any) -> Client:
     """Signed in to all three portals at once, as a person with several accounts may be."""
     client = Client()
     for prefix in PORTALS:
-        client.cookies[cookie_name(prefix)] = session_key(person, prefix)
+        client.cookies[cookie_name(prefix)] = session_key(person, prefix, **columns)
     return client
 
 

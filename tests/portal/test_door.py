@@ -124,7 +124,7 @@ def test_a_suspended_account_is_read_and_not_changed(
 def test_pages_are_kept_by_nobodys_cache(customer_owner: Person) -> None:
     client = sign_in(customer_owner)
     answer = client.get("/c/acme/environments")
-    assert answer["Cache-Control"] == "private, no-cache"
+    assert answer["Cache-Control"] == "private, no-store"
     assert {"Cookie", "HX-Request", "HX-Target"} <= set(answer["Vary"].split(", "))
     created = client.post("/c/acme/environments", {"name": "Prod", "slug": "prod"}, follow=True)
     token = client.post(f"{created.redirect_chain[-1][0]}/tokens", {"name": "rack"})
