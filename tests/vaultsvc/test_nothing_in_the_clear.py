@@ -141,9 +141,7 @@ def letters(admin: Person, person: Person) -> dict[str, bytes]:
     send_notices()
     with unscoped("test"):
         bodies = [row.payload.reveal() for row in Delivery.objects.filter(payload__isnull=False)]
-    links = list(
-        {found for body in bodies for found in re.findall(r"/password/([\w-]{43})", body)}
-    )
+    links = list({found for body in bodies for found in re.findall(r"/password/([\w-]{43})", body)})
     assert len(links) == 1
     return {"invitation": last_token().encode(), "reset link": links[0].encode()}
 
