@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("identity", "0008_held_by"),
+        ("identity", "0009_takeouts"),
     ]
 
     operations: ClassVar = [
