@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PARALLEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test test-fast smoke bench lint format lock clean-data clean
+.PHONY: help agent-wheel agent-binary run install install-dev test test-fast smoke bench lint format lock clean-data clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ lock:  ## Compute requirements.lock anew from pyproject.toml.
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --quiet --upgrade \
 		--custom-compile-command "make lock" -o requirements.lock
+
+agent-wheel: install-dev  ## The agent for nodes as a wheel, with compiled capture programs.
+	@scripts/agent-package wheel
+
+agent-binary: install-dev  ## The agent for nodes as one file.
+	@scripts/agent-package binary
 
 clean-data:  ## Forget all data of the platform in this checkout.
 	@$(PYTHON) -m qcloud clean-data

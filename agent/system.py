@@ -27,10 +27,13 @@ def system_info() -> SystemInfo:
 
 
 def agent_version() -> str:
-    try:
-        return version("qcloud")
-    except PackageNotFoundError:
-        return "unpackaged"
+    """Of the agent's own package, or of the whole that it is part of."""
+    for package in ("qcloud-agent", "qcloud"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return "unpackaged"
 
 
 def resident_bytes() -> int:

@@ -26,6 +26,9 @@ BENCHMARKS: Final = {
     "vault_cold_calls": "bench.vault",
     "vault_rewrap": "bench.vault",
     "rules_ten": "bench.rules",
+    "objects_s3": "bench.agent_alone",
+    "agent_idle_mb": "bench.agent_alone",
+    "agent_day_mb": "bench.agent_alone",
     "switcher": "bench.accounts",
     "accounts_page": "bench.accounts",
 }

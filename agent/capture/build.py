@@ -13,6 +13,8 @@ from pathlib import Path
 from agent.capture.errors import CaptureUnavailable, Finding
 
 SOURCES = Path(__file__).resolve().parents[2] / "bpf"
+PACKAGED = Path(__file__).resolve().parent / "objects"
+"""Where the wheel has them, compiled for its machine; a checkout has no such folder."""
 PROGRAMS = ("base", "sockets", "tls", "lifecycle")
 _TARGETS = {"x86_64": "x86", "aarch64": "arm64"}
 
@@ -23,6 +25,8 @@ def objects(build_dir: Path | None = None) -> dict[str, Path]:
     Raises ``CaptureUnavailable`` when there is no compiler, or it fails.
     """
     paths = _paths(build_dir)
+    if build_dir is None and PACKAGED.is_dir():
+        return paths
     for name, path in paths.items():
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +43,8 @@ def has_compiler() -> bool:
 
 
 def _paths(build_dir: Path | None) -> dict[str, Path]:
+    if build_dir is None and PACKAGED.is_dir():
+        return {name: PACKAGED / f"{name}.bpf.o" for name in PROGRAMS}
     folder = (build_dir or SOURCES / "build") / source_digest()
     return {name: folder / f"{name}.bpf.o" for name in PROGRAMS}
 

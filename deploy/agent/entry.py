@@ -1,0 +1,7 @@
+"""Where the one-file binary begins."""
+
+import sys
+
+from agent.cli import main
+
+sys.exit(main())
