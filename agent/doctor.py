@@ -215,7 +215,7 @@ def clock(date: str, whose: str) -> Checks:
 
 def _s3_clock(config: ObjectStoreConfig) -> Checks:
     scheme = "http" if config.insecure else "https"
-    transport = Transport(ca_file=config.ca_file)
+    transport = Transport(ca_file=config.ca_file, insecure=config.insecure)
     try:
         answer = transport.send("HEAD", f"{scheme}://{config.endpoint}/", {})
     except StoreError:

@@ -67,7 +67,12 @@ class S3Store:
         self.requests = Requests(
             place,
             Credentials(provider),
-            Transport(ca_file=config.ca_file, connections=THREADS, read_seconds=read_seconds),
+            Transport(
+                ca_file=config.ca_file,
+                connections=THREADS,
+                read_seconds=read_seconds,
+                insecure=config.insecure,
+            ),
             counters,
             patience=patience,
         )

@@ -21,15 +21,23 @@ class Transport:
     """Usable from several threads; keeps up to ``connections`` open."""
 
     def __init__(
-        self, *, ca_file: str = "", connections: int = 1, read_seconds: float = READ_SECONDS
+        self,
+        *,
+        ca_file: str = "",
+        connections: int = 1,
+        read_seconds: float = READ_SECONDS,
+        insecure: bool = False,
     ) -> None:
-        """Raises ``StoreError``: the certificates cannot be read."""
+        """``insecure``: no ``https://`` will be asked for, so no certificates are held.
+
+        Raises ``StoreError``: the certificates cannot be read.
+        """
         self._pool = urllib3.PoolManager(
             num_pools=4,
             maxsize=connections,
             retries=False,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
-            ssl_context=_tls(ca_file),
+            ssl_context=None if insecure else _tls(ca_file),
         )
 
     def send(

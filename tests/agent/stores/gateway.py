@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from agent.stores.s3.signing import EMPTY_SHA256, Call, Keys, sign, target
+from agent.stores.s3.signing import Call, Keys, sign, target
 from agent.stores.s3.transport import Transport
 from tests.real import require_real
 
@@ -77,12 +78,14 @@ class Gateway:
             time.sleep(0.05)
         pytest.fail("versitygw does not listen")
 
-    def call(self, method: str, path: str, query: dict[str, str] | None = None,
-             keys: Keys = ROOT) -> tuple[int, bytes]:  # fmt: skip
-        call = Call(method, self.endpoint, path, query or {}, {}, EMPTY_SHA256)
-        headers = sign(call, keys, REGION, time.time())
+    def call(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, bytes]:
+        digest = hashlib.sha256(body).hexdigest()
+        call = Call(method, self.endpoint, path, query or {}, {}, digest)
+        headers = sign(call, ROOT, REGION, time.time())
         url = f"http://{self.endpoint}{target(path, call.query)}"
-        answer = self.transport.send(method, url, headers)
+        answer = self.transport.send(method, url, headers, body)
         return answer.status, answer.body
 
     def admin(self, *words: str) -> None:
