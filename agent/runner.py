@@ -300,6 +300,7 @@ class Runner:
             events_acknowledged=self._counters.get("events_acknowledged"),
             object_store=self._policy.stores.kind,
             objects_stored=self._counters.get("objects_stored"),
+            objects_waiting_bytes=self._policy.stores.held(),
             dropped=self._counters.drops(),
             counts=self._counters.counts(),
             probes=self._probes,

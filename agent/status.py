@@ -49,6 +49,8 @@ class Status(msgspec.Struct, kw_only=True):
     config_refused: int
     config_problem: str
     """Why the last one was refused; empty when it was taken."""
+    objects_waiting_bytes: dict[str, int] = msgspec.field(default_factory=dict)
+    """By object store."""
     agent_id: str = ""
     """This and what follows: with a platform."""
     registered: bool = False

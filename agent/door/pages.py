@@ -67,6 +67,11 @@ def system_metrics(status: Status, pulse: Pulse) -> str:
         f'qcloud_agent_counted_total{{what="{_text(name)}"}} {count}'
         for name, count in status.counts.items()
     ]
+    lines += _head("qcloud_agent_objects_waiting_bytes", "gauge", "Before an object store.")
+    lines += [
+        f'qcloud_agent_objects_waiting_bytes{{store="{_text(name)}"}} {held}'
+        for name, held in status.objects_waiting_bytes.items()
+    ]
     lines += _head("qcloud_agent_probe_active", "gauge", "Whether a family of probes works.")
     lines += [
         f'qcloud_agent_probe_active{{family="{_text(probe.family)}"}} {int(probe.active)}'

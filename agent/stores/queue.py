@@ -37,6 +37,11 @@ class ObjectQueue:
             for index in range(store.threads)
         ]
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait or are being stored."""
+        return self._held
+
     def start(self) -> None:
         for thread in self.threads:
             thread.start()

@@ -63,6 +63,10 @@ class OpenStores:
         """By id; the default without one. ``None``: payloads are dropped."""
         return self._queues.get(name) if name else self._default
 
+    def held(self) -> dict[str, int]:
+        """Bytes that wait before each object store, by its id."""
+        return {name: queue.held for name, queue in self._queues.items()}
+
     @property
     def kind(self) -> str:
         """Of the default object store; ``none``: payloads are dropped."""
