@@ -8,7 +8,6 @@ import pytest
 
 from agent.capture.facts import container_in
 from agent.capture.source import Connection, Role
-from agent.containers.base import Container
 from agent.containers.cgroup import pod_uid
 from agent.containers.lookup import Containers
 from agent.counters import Counters
@@ -111,4 +110,3 @@ def test_a_process_outside_containers(tmp_path: Path) -> None:
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     found = who(tmp_path)(connection(), frozenset({"TEAM"}))
     assert (found.pod_name, found.environment) == ("", {})
-    assert Container(id=ID).pod_name == ""
