@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 import structlog
 from django.test import TransactionTestCase
+from hypothesis import settings as hypothesis_settings
 
 from identity import brands
 from qcloud.kernel import settings
@@ -14,6 +15,10 @@ from tests.services import plugin
 from vaultsvc.keys import held
 
 pytest_plugins = ["tests.factories.cast"]
+
+# How long one example takes depends on what else the machine does; tests have limits of their own.
+hypothesis_settings.register_profile("qcloud", deadline=None)
+hypothesis_settings.load_profile("qcloud")
 
 _PLATFORM_LOGS: Final = structlog.get_config()
 
