@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When
 from django.db.models.functions import Lower
 
 from identity.models import Account
@@ -103,6 +103,13 @@ def accounts_page(
         names = accounts_named(scope, [row.parent_id for row in rows if row.parent_id])
     lines = tuple(_line(scope, row, names) for row in rows[:limit])
     return AccountPage(lines, str(lines[-1].info.id) if len(rows) > limit else "", total)
+
+
+def accounts_counted(scope: Scope) -> dict[tuple[Tier, str], int]:
+    """How many there are below the scope's account, by tier and state; closed ones are not."""
+    with scoped(scope):
+        rows = _filtered(scope, AccountFilter()).values("tier", "state").annotate(n=Count("id"))
+        return {(Tier(row["tier"]), row["state"]): row["n"] for row in rows}
 
 
 def accounts_named(scope: Scope, ids: Iterable[UUID]) -> dict[UUID, str]:

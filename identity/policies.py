@@ -221,6 +221,15 @@ LIMIT_ACCOUNTS: Final = limit(
     high=1_000_000,
     unit="accounts",
 )
+LIMIT_PLATFORM: Final = limit(
+    "identity.limit.platform_accounts",
+    "Accounts on the platform",
+    about="Resellers and customers together, whatever quotas allow. Erased ones do not count.",
+    group=LIMITS,
+    default=None,
+    high=10_000_000,
+    unit="accounts",
+)
 LIMIT_ENVIRONMENTS: Final = limit(
     "identity.limit.environments",
     "Environments",

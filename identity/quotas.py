@@ -113,6 +113,14 @@ def count_accounts(accounts: Collection[UUID]) -> int:
     return found
 
 
+def count_everywhere() -> int:
+    """Resellers and customers that are not erased, on the whole platform."""
+    with unscoped("quotas: what the accounts that share one have"):
+        accounts = Account.objects.exclude(tier=Tier.CLOUD)
+        found: int = accounts.exclude(state=AccountState.CLOSED).count()
+    return found
+
+
 def _line(scope: Scope) -> list[Account]:
     return list(Account.objects.filter(id__in=ids_on(scope.path)).order_by("account_path"))
 

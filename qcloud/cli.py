@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from qcloud import vault
+from qcloud import account, vault
 from qcloud.kernel.env import Env, SettingError
 from qcloud.platform.folder import DataFolder, FolderError
 from qcloud.platform.process import StartError
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("demo", _demo, "make the demo accounts; what is generated is kept in the data folder")
     add("bill", _bill, "compute the drafts of the current month now, for every seller")
     vault.add_commands(add("vault", _vault, "the keys: status, rotation, shredding"))
+    account.add_commands(add("account", _account, "the way back into an account nobody can enter"))
     add("clean-data", _clean_data, "forget all data of the platform in the data folder")
     replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
     replay.add_argument("file", nargs="?", metavar="FILE", help="made by: qcloud-agent record FILE")
@@ -166,6 +167,11 @@ def _vault(parsed: argparse.Namespace) -> int:
     if getattr(parsed, "settings_needed", True):
         _setup_django()
     return vault.main(parsed)
+
+
+def _account(parsed: argparse.Namespace) -> int:
+    _setup_django()
+    return account.main(parsed)
 
 
 def _clean_data(_parsed: argparse.Namespace) -> int:

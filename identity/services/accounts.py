@@ -13,7 +13,7 @@ from identity.models import SLUG_LENGTH, Account, AccountState
 from identity.quotas import Quota, count_accounts
 from identity.selectors import AccountInfo, account, account_info, root_account
 from identity.services.places import acting
-from identity.services.quotas import room_for
+from identity.services.quotas import room_for, room_on_platform
 from qcloud.kernel.errors import Conflict, Denied, Invalid
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.permissions import Actor, Permission, require
@@ -78,6 +78,7 @@ def account_create(
             raise Denied(f"A {parent.tier} account cannot have a {tier} account below it.")
         if parent.state != AccountState.ACTIVE:
             raise Conflict(f"{parent.name} is {parent.state}. Resume it, then create accounts.")
+        room_on_platform()
         room_for(parent.scope, Quota.ACCOUNTS, count_accounts)
         return _insert(actor, tier, parent, wanted)
 

@@ -11,12 +11,23 @@ from django.db import connection
 from audit.services import record
 from identity.errors import QuotaReached
 from identity.models import Account
-from identity.quotas import HIGHEST, LABELS, Counter, Limit, Quota, limits, sharing
+from identity.policies import LIMIT_PLATFORM
+from identity.quotas import (
+    HIGHEST,
+    LABELS,
+    Counter,
+    Limit,
+    Quota,
+    count_everywhere,
+    limits,
+    sharing,
+)
 from identity.selectors import account_info
 from identity.services.places import acting, row_below
 from qcloud.kernel.errors import Invalid
 from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import Scope, Tier
+from qcloud.kernel.settings import value
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
@@ -33,6 +44,26 @@ def room_for(scope: Scope, quota: Quota, count: Counter, *, wanted: int = 1) -> 
         used = count(sharing(limit))
         if used + wanted > limit.limit:
             raise _reached(limit, used)
+
+
+def room_on_platform() -> None:
+    """Raises ``QuotaReached`` when the platform has as many accounts as its setting allows.
+
+    As ``room_for``: who adds waits for whoever adds.
+    """
+    most = value(LIMIT_PLATFORM)
+    if most is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, ["accounts:platform"])
+    if count_everywhere() >= most:
+        # How much a provider has is not its resellers' to know.
+        raise QuotaReached(
+            "There is no room for more accounts on this platform. The provider can make some,"
+            " under Settings → Platform → Limits.",
+            quota=Quota.ACCOUNTS,
+            limit=0,
+        )
 
 
 def quotas_set(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from pulse.metering import UsageHourInfo, usage_hours, usage_sums, usage_sums_within
+from pulse.metering import UsageHourInfo, usage_sums, usage_sums_within
 from qcloud.kernel.scope import Scope
 
 K = TypeVar("K", bound=Hashable)
@@ -50,10 +50,6 @@ def grouped(rows: Iterable[UsageHourInfo], key: Callable[[UsageHourInfo], K]) ->
         part = Usage(*(getattr(row, f.name) for f in fields(Usage)))
         sums[key(row)] = sums.get(key(row), Usage()) + part
     return sums
-
-
-def usage_by_account(scope: Scope, since: datetime, until: datetime) -> dict[UUID, Usage]:
-    return grouped(usage_hours(scope, since, until), lambda row: row.account_id)
 
 
 def usage_of(

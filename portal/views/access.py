@@ -15,11 +15,12 @@ from identity.access_log import AccessFilter, AccessInfo, access_event, access_e
 from identity.agents import describe
 from identity.anomalies import KINDS
 from identity.locations import has_database
-from identity.selectors import children, saved_views
+from identity.selectors import saved_views
 from identity.services import locked_names, name_unlock, view_delete, view_save
 from portal.door import action, page, personal
 from portal.here import PORTAL_NAMES, Here
 from portal.kit import formats
+from portal.kit.accounts import first_names, learn
 from portal.kit.forms import Failure, attempt
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
@@ -132,12 +133,17 @@ def _peek(request: HttpRequest, event: AccessInfo) -> Cell:
 @page(Permission.AUDIT_ACCESS_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="7d")
-    names = {here.account.id: here.account.name}
-    names |= {account.id: account.name for account in children(here.scope)}
+    names = first_names(here, request.GET.get("f.account", ""))
+
+    def fetch(query: Query, cursor: str, limit: int) -> Page[AccessInfo]:
+        page = _fetch(here, chosen, query, cursor, limit)
+        learn(here, names, (row.account_id for row in page.rows))
+        return page
+
     shown = table(
         request,
         _spec(request, names),
-        lambda query, cursor, limit: _fetch(here, chosen, query, cursor, limit),
+        fetch,
     )
     if isinstance(shown, HttpResponseBase):
         return shown

@@ -10,10 +10,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from audit.selectors import EntryFilter, EntryInfo, entries
-from identity.selectors import children, saved_views
+from identity.selectors import saved_views
 from portal.door import page
 from portal.here import Here
 from portal.kit import formats
+from portal.kit.accounts import first_names, learn
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, table
 from portal.kit.urls import state_of, with_query
@@ -105,12 +106,17 @@ def _peek(request: HttpRequest, entry: EntryInfo) -> Cell:
 @page(Permission.AUDIT_LOG_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="7d")
-    names = {here.account.id: here.account.name}
-    names |= {account.id: account.name for account in children(here.scope)}
+    names = first_names(here, request.GET.get("f.account", ""))
+
+    def fetch(query: Query, cursor: str, limit: int) -> Page[EntryInfo]:
+        page = _fetch(here, chosen, query, cursor, limit)
+        learn(here, names, (row.account_id for row in page.rows))
+        return page
+
     shown = table(
         request,
         _spec(request, names),
-        lambda query, cursor, limit: _fetch(here, chosen, query, cursor, limit),
+        fetch,
     )
     if isinstance(shown, HttpResponseBase):
         return shown

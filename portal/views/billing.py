@@ -29,10 +29,10 @@ from billing.selectors import (
     unit_label,
 )
 from fleet.selectors import environments
-from identity.selectors import children
 from portal.door import page
 from portal.here import Here
 from portal.kit import formats
+from portal.kit.accounts import learn
 from portal.kit.tables import Cell, Choice, Column, Page, Query, TableSpec, fetch_from, table
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.money import exponent, format_amount
@@ -148,7 +148,6 @@ def detail(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBa
         # Reads every metered hour behind the invoice: minutes for a large reseller's.
         "check": recomputed_equal(here.scope, invoice_id) if "verify" in request.GET else None,
         "crumbs": [("Invoices", here.url("invoices"))],
-        "names": {info.id: info.name for info in children(here.scope)},
         "opens_events": bool(slugs),
     }
     return render(request, "pages/invoice.html", context)
@@ -274,12 +273,14 @@ def books(request: HttpRequest, here: Here) -> HttpResponseBase:
     shown = table(request, spec, fetch_from(price_books(here.scope), spec))
     if isinstance(shown, HttpResponseBase):
         return shown
-    names = {info.id: info.name for info in children(here.scope)}
+    assigned = assignments(here.scope)
+    names: dict[UUID, str] = {}
+    learn(here, names, (a.buyer_id for a in assigned if a.buyer_id))
     context = {
         "table": shown,
         "assigned": [
             (names.get(a.buyer_id, str(a.buyer_id)) if a.buyer_id else "Everybody else", a)
-            for a in assignments(here.scope)
+            for a in assigned
         ],
     }
     return render(request, "pages/books.html", context)

@@ -19,7 +19,6 @@ from identity.selectors import (
     GrantInfo,
     account,
     ancestors,
-    children,
     delegation_grants,
     delegation_to,
     delegations,
@@ -34,6 +33,7 @@ from portal import guests
 from portal.door import action, page
 from portal.here import Here, home_of
 from portal.kit import formats
+from portal.kit.accounts import learn
 from portal.kit.forms import Done, Failure, attempt, confirmed
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from portal.sessions import PREFIX_OF
@@ -96,10 +96,10 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
 
 
 def _index(request: HttpRequest, here: Here, failed: Failure | None) -> HttpResponseBase:
-    names = {here.account.id: here.account.name}
-    names |= {info.id: info.name for info in children(here.scope)}
-    spec = _spec(here, names)
     rows = delegations(here.scope)
+    names = {here.account.id: here.account.name}
+    learn(here, names, (look.account_id for look in rows))
+    spec = _spec(here, names)
     shown = table(
         request,
         spec,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -11,10 +12,16 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from billing.selectors import InvoiceInfo, invoices
-from identity.selectors import AccountInfo, children
+from identity.directory import (
+    AccountFilter,
+    accounts_counted,
+    accounts_named,
+    accounts_page,
+)
 from portal.door import page
 from portal.here import Here
-from portal.kit.metering import Usage, month_of, usage_by_account
+from portal.kit.metering import Usage, month_of
+from pulse.metering import UsageRanking, usage_ranking
 from qcloud.kernel.money import format_amount
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
@@ -32,69 +39,75 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class AccountRow:
-    account: AccountInfo
-    usage: Usage
-
-    @property
-    def id(self) -> UUID:
-        return self.account.id
-
-
-def account_rows(here: Here) -> list[AccountRow]:
-    """Everything below the reader's account, parents before their children."""
-    below = [info for info in children(here.scope) if info.state != "closed"]
-    usage = usage_by_account(here.scope, *month_of(here.account.timezone))
-    return [
-        AccountRow(
-            info,
-            usage.get(info.id, Usage()) if info.tier is Tier.CUSTOMER else _sum(info, below, usage),
-        )
-        for info in below
-    ]
+class Ranked:
+    account_id: UUID
+    name: str
+    requests: int
+    share: float
+    """Of the first one's."""
 
 
-def _sum(top: AccountInfo, below: list[AccountInfo], usage: dict[UUID, Usage]) -> Usage:
-    parts = (usage[i.id] for i in below if i.path.startswith(top.path) and i.id in usage)
-    return sum(parts, Usage())
+MOST: Final = 10
+_OFF: Final = ("suspended", "closing", "erasing")
 
 
 @page(Permission.IDENTITY_ACCOUNT_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
-    rows = account_rows(here)
-    customers = [row for row in rows if row.account.tier is Tier.CUSTOMER]
-    ranked = sorted(customers, key=lambda row: row.usage.requests, reverse=True)[:10]
-    top = max((row.usage.requests for row in ranked), default=0) or 1
+    counted = accounts_counted(here.scope)
+    customers = sum(n for (tier, _), n in counted.items() if tier is Tier.CUSTOMER)
+    month = month_of(here.account.timezone)
+    used = usage_ranking(here.scope, *month, MOST)
     context = {
         "customers": customers,
-        "resellers": [row for row in rows if row.account.tier is Tier.RESELLER],
-        "usage": sum((row.usage for row in customers), Usage()),
-        "month": month_of(here.account.timezone)[0],
-        "ranked": [(row, row.usage.requests / top) for row in ranked if row.usage.requests],
-        "notices": _notices(here, rows),
+        "resellers": sum(n for (tier, _), n in counted.items() if tier is Tier.RESELLER),
+        "usage": Usage(*(getattr(used.total, f.name) for f in fields(Usage))),
+        "month": month[0],
+        "ranked": _ranked(here, used),
+        "notices": _notices(here, counted, idle=max(customers - used.accounts, 0)),
         "sales": _sales(here),
     }
     return render(request, "pages/overview_accounts.html", context)
 
 
-def _notices(here: Here, rows: list[AccountRow]) -> list[Notice]:
-    notices = [
+def _ranked(here: Here, used: UsageRanking) -> list[Ranked]:
+    names = accounts_named(here.scope, [one.account_id for one in used.first])
+    top = max((one.requests for one in used.first), default=0) or 1
+    return [
+        Ranked(one.account_id, names[one.account_id], one.requests, one.requests / top)
+        for one in used.first
+        if one.requests and one.account_id in names
+    ]
+
+
+def _notices(here: Here, counted: dict[tuple[Tier, str], int], *, idle: int) -> list[Notice]:
+    notices = []
+    for state in _OFF:
+        total = sum(n for (_, found), n in counted.items() if found == state)
+        if total:
+            notices += _off(here, state, total)
+    if idle:
+        who = "One customer has" if idle == 1 else f"{idle:,} customers have"
+        notices.append(Notice("info", "info", f"{who} no usage this month."))
+    return notices
+
+
+def _off(here: Here, state: str, total: int) -> list[Notice]:
+    """Each by name where they are few, else how many and where to find them."""
+    if total > MOST:
+        accounts = here.url("accounts" if here.portal == "admin" else "customers")
+        text = f"{total:,} accounts are {state}."
+        return [Notice("warn", "pause", text, f"{accounts}?f.state={state}", "Show them")]
+    found = accounts_page(here.scope, AccountFilter(state=state), sort="name", limit=MOST)
+    return [
         Notice(
             "warn",
             "pause",
-            f"{row.account.name} is {row.account.state}.",
-            here.url("account", row.id),
+            f"{line.info.name} is {state}.",
+            here.url("account", line.info.id),
             "Open account",
         )
-        for row in rows
-        if row.account.state != "active"
+        for line in found.lines
     ]
-    idle = [r for r in rows if r.account.tier is Tier.CUSTOMER and not r.usage.requests]
-    if idle:
-        names = ", ".join(row.account.name for row in idle[:3])
-        more = f" and {len(idle) - 3} more" if len(idle) > 3 else ""
-        notices.append(Notice("info", "info", f"No usage this month: {names}{more}."))
-    return notices
 
 
 def _sales(here: Here) -> list[tuple[str, str, int]]:

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from fleet.selectors import agents, environments
-from identity.selectors import children
+from identity.directory import AccountFilter, accounts_named, accounts_page
 from portal.door import page
 from portal.here import Here
 from qcloud.kernel.permissions import Permission
@@ -43,9 +43,20 @@ def _hits(here: Here, text: str) -> Iterator[Hit]:
     if here.portal == "c":
         yield from _own(here, matches)
     elif here.may(Permission.IDENTITY_ACCOUNT_READ):
-        for info in children(here.scope):
-            if matches(info.name, info.slug, str(info.id)):
-                yield Hit("Account", info.name, here.url("account", info.id), info.slug)
+        yield from _accounts(here, text)
+
+
+def _accounts(here: Here, text: str) -> Iterator[Hit]:
+    """By words of the name and the short name, or the one whose id was pasted."""
+    for line in accounts_page(here.scope, AccountFilter(text=text), sort="name", limit=MOST).lines:
+        yield Hit("Account", line.info.name, here.url("account", line.info.id), line.info.slug)
+    try:
+        pasted = UUID(text)
+    except ValueError:
+        return
+    for account_id, name in accounts_named(here.scope, [pasted]).items():
+        if account_id != here.account.id:
+            yield Hit("Account", name, here.url("account", account_id))
 
 
 def _own(here: Here, matches: Callable[..., bool]) -> Iterator[Hit]:

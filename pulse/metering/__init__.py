@@ -4,9 +4,11 @@ from pulse.metering.counting import recompute_touched, recompute_usage
 from pulse.metering.freezing import FrozenUsage, broken_freezes, freeze_usage, usage_freeze
 from pulse.metering.hours import (
     UsageHourInfo,
+    UsageRanking,
     UsageSum,
     event_filter_for,
     usage_hours,
+    usage_ranking,
     usage_sums,
     usage_sums_within,
 )
@@ -14,6 +16,7 @@ from pulse.metering.hours import (
 __all__ = [
     "FrozenUsage",
     "UsageHourInfo",
+    "UsageRanking",
     "UsageSum",
     "broken_freezes",
     "event_filter_for",
@@ -22,6 +25,7 @@ __all__ = [
     "recompute_usage",
     "usage_freeze",
     "usage_hours",
+    "usage_ranking",
     "usage_sums",
     "usage_sums_within",
 ]

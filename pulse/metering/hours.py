@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import Left
 
 from pulse.models import UsageHour
@@ -55,6 +56,15 @@ class UsageSum:
     bytes_received: int
 
 
+@dataclass(frozen=True)
+class UsageRanking:
+    first: tuple[UsageSum, ...]
+    total: UsageSum
+    """Of all, whoever they are."""
+    accounts: int
+    """That used anything."""
+
+
 def usage_sums_within(
     scope: Scope, since: datetime, until: datetime, places: Mapping[str, UUID]
 ) -> list[UsageSum]:
@@ -69,9 +79,7 @@ def usage_sums_within(
         rows = UsageHour.objects.filter(hour__gte=since, hour__lt=until)
         rows = rows.annotate(top=Left("account_path", length)).filter(top__in=list(places))
         found = list(rows.values("top").annotate(**{f"sum_{name}": Sum(name) for name in names}))
-    return [
-        UsageSum(places[row["top"]], *(int(row[f"sum_{name}"]) for name in names)) for row in found
-    ]
+    return [_sum(places[row["top"]], row, names) for row in found]
 
 
 def usage_sums(
@@ -86,9 +94,27 @@ def usage_sums(
             account_id__in=accounts, hour__gte=since, hour__lt=until
         ).values("account_id")
         found = list(rows.annotate(**{f"sum_{name}": Sum(name) for name in names}))
-    return [
-        UsageSum(row["account_id"], *(int(row[f"sum_{name}"]) for name in names)) for row in found
-    ]
+    return [_sum(row["account_id"], row, names) for row in found]
+
+
+def usage_ranking(scope: Scope, since: datetime, until: datetime, limit: int) -> UsageRanking:
+    """Who of those at or below the scope used most, by requests, and what all used together."""
+    names = [field.name for field in fields(UsageSum)][1:]
+    sums = {f"sum_{name}": Sum(name, default=0) for name in names}
+    with scoped(scope):
+        rows = UsageHour.objects.filter(hour__gte=since, hour__lt=until)
+        total = rows.aggregate(**sums, accounts=Count("account_id", distinct=True))
+        by_account = rows.values("account_id").annotate(**sums)
+        first = list(by_account.order_by("-sum_requests", "account_id")[:limit])
+    return UsageRanking(
+        tuple(_sum(row["account_id"], row, names) for row in first),
+        _sum(scope.account_id, total, names),
+        total["accounts"],
+    )
+
+
+def _sum(account_id: UUID, row: dict[str, Any], names: list[str]) -> UsageSum:
+    return UsageSum(account_id, *(int(row[f"sum_{name}"]) for name in names))
 
 
 def event_filter_for(usage: UsageHourInfo) -> TrafficFilter:

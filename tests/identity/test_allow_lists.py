@@ -11,6 +11,8 @@ from audit.selectors import EntryFilter, entries
 from identity.models import Account
 from identity.selectors import account_by_slug
 from identity.services import allow_list_set
+from qcloud import account as account_command
+from qcloud.cli import _parser
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Denied, Invalid, NotFound, StepUpNeeded
 from qcloud.kernel.permissions import Actor
@@ -156,3 +158,34 @@ def test_ipv4_inside_ipv6_is_ipv4(customer_owner: Person) -> None:
             )
         assert "IPv4 in disguise" in refused.value.data["fields"]["networks"]
     assert listed(customer_owner) == "192.0.2.0/24"
+
+
+@pytest.mark.parametrize("whose", ["cloud_admin", "customer_owner"])
+def test_an_operator_on_the_server_clears_a_list_that_locks_everybody_out(
+    whose: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person: Person = request.getfixturevalue(whose)
+    put(person, "203.0.113.0/24")
+    arguments = ["account", "allow-list", person.slug]
+    parser = _parser()
+    assert account_command.main(parser.parse_args(arguments)) == 0
+    assert capsys.readouterr().out == "203.0.113.0/24\n"
+    assert listed(person) == "203.0.113.0/24"
+    assert account_command.main(parser.parse_args([*arguments, "--clear"])) == 0
+    assert capsys.readouterr().out == (
+        f"{person.account.name} is entered from everywhere. It was:\n203.0.113.0/24\n"
+    )
+    assert listed(person) == ""
+    (entry,) = entries(person.scope, EntryFilter(action="identity.account.allow_list_set")).entries
+    assert entry.actor_label.startswith("qcloud account (")
+    assert entry.data["before"] == {"networks": ["203.0.113.0/24"]}
+
+
+def test_an_operator_who_mistypes_the_name_changes_nothing(
+    customer_owner: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(customer_owner, "203.0.113.0/24")
+    parsed = _parser().parse_args(["account", "allow-list", "--clear", "acmee"])
+    assert account_command.main(parsed) == 1
+    assert "no account with the short name 'acmee'" in capsys.readouterr().err
+    assert listed(customer_owner) == "203.0.113.0/24"

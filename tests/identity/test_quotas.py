@@ -20,13 +20,13 @@ from fleet.services import (
 )
 from identity import policies
 from identity.errors import QuotaReached
-from identity.models import Account, Membership
+from identity.models import Account, Invitation, Membership, User
 from identity.quotas import Quota, events_limits, sharing
 from identity.services import quotas_set
 from qcloud.kernel.errors import Denied, Invalid, NotFound
 from qcloud.kernel.scope import Tier, unscoped
 from qcloud.kernel.settings import store
-from tests.factories.cast import Person, found, hire
+from tests.factories.cast import Person, accept, found, hire, invite, last_token
 from wire.protocol import RegisterRequest
 
 
@@ -250,3 +250,39 @@ def test_two_customers_race_for_their_resellers_last_agent(
     assert together(*jobs) == ["identity.quota_reached"] * 5 + ["ok"] * 3
     with unscoped("test"):
         assert Agent.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_three_who_accept_at_once_share_the_one_place_left(
+    reseller_owner: Person, customer_owner: Person
+) -> None:
+    names = ("one", "two", "three")
+    tokens = []
+    for name in names:
+        invite(customer_owner.account, "viewer", f"{name}@acme.example", customer_owner.actor)
+        tokens.append(last_token())
+    limit(customer_owner, reseller_owner, staff=2)
+    jobs = [lambda t=token: accept(t) for token in tokens]
+    assert together(*jobs) == ["identity.quota_reached"] * 2 + ["ok"]
+    with unscoped("test"):
+        members = Membership.objects.filter(account_id=customer_owner.account.id)
+        assert members.count() == 2
+        # Whoever was refused has no login either, and the invitation stays open.
+        assert User.objects.filter(email__in=[f"{n}@acme.example" for n in names]).count() == 1
+        assert Invitation.objects.filter(accepted_at=None).count() == 2
+
+
+@pytest.mark.django_db
+def test_the_platform_takes_so_many_accounts_whatever_quotas_allow(
+    cloud_admin: Person, reseller_owner: Person
+) -> None:
+    with unscoped("test"):
+        store(policies.LIMIT_PLATFORM, 2, by_label="test", by_id=None)
+    last = found(reseller_owner.actor, Tier.CUSTOMER, "last")
+    for boss, tier in ((reseller_owner, Tier.CUSTOMER), (cloud_admin, Tier.RESELLER)):
+        with pytest.raises(QuotaReached, match="no room for more accounts on this platform"):
+            found(boss.actor, tier, "too-many")
+    with unscoped("test"):
+        assert Account.objects.count() == 3
+        Account.objects.filter(id=last.id).update(state="closed")
+    found(reseller_owner.actor, Tier.CUSTOMER, "next")
