@@ -12,6 +12,9 @@ from qcloud.kernel.errors import Invalid
 from qcloud.kernel.scope import Scope, scoped
 
 MAX_PAGE: Final = 500
+SORTS: Final = {"at": "id", "actor": "actor_label", "action": "action", "object": "object_kind",
+                "outcome": "outcome", "ip": "ip"}  # fmt: skip
+"""What a page can be ordered by, and the column that decides."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class EntryFilter:
     since: datetime | None = None
     until: datetime | None = None
     """Exclusive."""
+    sort: str = "at"
+    descending: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,36 @@ class EntryPage:
 def entries(
     scope: Scope, filters: EntryFilter | None = None, cursor: str | None = None, limit: int = 50
 ) -> EntryPage:
-    """The newest ``limit`` entries of the scope's subtree, older than ``cursor``.
+    """The first ``limit`` entries of the scope's subtree behind ``cursor``: the newest first, or
+    as the filter orders them.
 
     Raises ``Invalid`` for a cursor that no page gave out.
     """
     size = max(1, min(limit, MAX_PAGE))
+    wanted = filters or EntryFilter()
+    column, sign = SORTS.get(wanted.sort, "id"), "-" if wanted.descending else ""
     with scoped(scope):
-        query = _filtered(Entry.objects.order_by("-id"), filters or EntryFilter())
+        query = _filtered(Entry.objects.order_by(*_order(column, sign)), wanted)
         if cursor:
-            query = query.filter(id__lt=_position(cursor))
+            query = query.filter(_after(column, cursor, descending=wanted.descending))
         rows = list(query[: size + 1])
     page = tuple(_info(row) for row in rows[:size])
     return EntryPage(page, str(page[-1].id) if len(rows) > size else None)
+
+
+def _order(column: str, sign: str) -> list[str]:
+    return [f"{sign}id"] if column == "id" else [f"{sign}{column}", f"{sign}id"]
+
+
+def _after(column: str, cursor: str, *, descending: bool) -> Q:
+    beyond, position = "lt" if descending else "gt", _position(cursor)
+    if column == "id":
+        return Q(**{f"id__{beyond}": position})
+    last = Entry.objects.filter(id=position).first()
+    if last is None:
+        raise Invalid("This page link is damaged. Start again from the first page.")
+    value = getattr(last, column)
+    return Q(**{f"{column}__{beyond}": value}) | Q(**{column: value, f"id__{beyond}": last.id})
 
 
 def _position(cursor: str) -> UUID:

@@ -31,6 +31,7 @@ def _spec(request: HttpRequest, names: dict[UUID, str]) -> TableSpec[EntryInfo]:
     return TableSpec(
         name="audit",
         noun="entries",
+        sort="-at",
         placeholder="Filter by action, such as fleet.token",
         choices=(
             Choice("outcome", "Outcome", tuple((k, k) for k in OUTCOMES)),
@@ -39,7 +40,7 @@ def _spec(request: HttpRequest, names: dict[UUID, str]) -> TableSpec[EntryInfo]:
         if len(names) > 1
         else (Choice("outcome", "Outcome", tuple((k, k) for k in OUTCOMES)),),
         columns=(
-            Column("at", "Time", lambda e: e.at, lambda e: _peek(request, e), sort=False),
+            Column("at", "Time", lambda e: e.at, lambda e: _peek(request, e)),
             Column(
                 "actor",
                 "Who",
@@ -48,25 +49,20 @@ def _spec(request: HttpRequest, names: dict[UUID, str]) -> TableSpec[EntryInfo]:
                     e.actor_label or formats.NONE,
                     sub="" if e.actor_kind == "staff" else e.actor_kind,
                 ),
-                sort=False,
             ),
             Column(
                 "action",
                 "Action",
                 lambda e: e.action,
                 lambda e: Cell(e.action, code=True),
-                sort=False,
             ),
             Column(
                 "object",
                 "Object",
                 lambda e: f"{e.object_kind} {e.object_id}".strip(),
                 lambda e: Cell(e.object_kind or formats.NONE, sub=e.object_id[:60]),
-                sort=False,
             ),
-            Column(
-                "outcome", "Outcome", lambda e: e.outcome, lambda e: OUTCOMES[e.outcome], sort=False
-            ),
+            Column("outcome", "Outcome", lambda e: e.outcome, lambda e: OUTCOMES[e.outcome]),
             Column(
                 "reason",
                 "Reason",
@@ -81,7 +77,7 @@ def _spec(request: HttpRequest, names: dict[UUID, str]) -> TableSpec[EntryInfo]:
                 sort=False,
                 shown=len(names) > 1,
             ),
-            Column("ip", "From", lambda e: e.ip, sort=False),
+            Column("ip", "From", lambda e: e.ip),
             Column(
                 "request_id",
                 "Request id",
@@ -142,6 +138,8 @@ def _fetch(here: Here, chosen: TimeRange, query: Query, cursor: str, limit: int)
             account_id=UUID(account) if account else None,
             since=chosen.since,
             until=chosen.until,
+            sort=query.sort,
+            descending=query.descending,
         ),
         cursor or None,
         limit,

@@ -90,8 +90,8 @@ def _shown(
     status = error.http_status if error else failed.status if failed else 200
     response = render(request, template, context, status=status)
     response["Cache-Control"] = "no-store"
-    # The address holds the link's token: no other page learns of it.
-    response["Referrer-Policy"] = "no-referrer"
+    # The address holds the link's token. No other site learns of it by the policy of all pages;
+    # a stricter one would make browsers hide the form's origin, and CSRF protection refuse it.
     return response
 
 

@@ -11,12 +11,14 @@ from django.core.cache import cache
 from django_otp.oath import totp
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from identity import tasks
 from identity.models import Session, TotpDevice
+from notify.models import Delivery
 from portal.sessions import cookie_name
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 from tests.chromium import CHROMIUM, FLAGS
-from tests.factories.cast import PASSWORD, Person
+from tests.factories.cast import PASSWORD, Person, accept, invite, last_token
 from tests.portal.browser import AXE, axe_findings, overflow, visit
 from tests.real import require_real
 
@@ -178,6 +180,76 @@ def test_from_portal_to_portal_by_one_click(
         page.get_by_role("button", name="Continue as this person").click()
         # The reseller's owner works for no customer: the portal stays shut.
         expect(page.get_by_text("You work for no account of this portal.")).to_be_visible()
+
+
+def test_a_reseller_with_a_job_there_goes_on_into_the_other_portal(
+    browser: Browser, live_server: object, customer_owner: Person, reseller_owner: Person
+) -> None:
+    invite(customer_owner.account, "viewer", reseller_owner.email, customer_owner.actor)
+    accept(last_token())
+    with visit(browser, str(live_server), reseller_owner) as (page, watch):
+        page.context.clear_cookies(name=cookie_name("c"))
+        page.context.clear_cookies(name=cookie_name("admin"))
+        page.goto("/c/acme/environments")
+        page.get_by_role("button", name="Continue as this person").click()
+        page.wait_for_url("**/c/acme/environments")
+        expect(page.get_by_role("heading", name="Environments", exact=True)).to_be_visible()
+        page.goto("/r/north/usage")
+        assert page.url.endswith("/r/north/usage")
+        assert watch.findings == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_steps_and_links_are_silent_fit_and_accessible(
+    browser: Browser,
+    live_server: object,
+    customer_owner: Person,
+    width: int,
+    scheme: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The code, recovery codes shown, and choosing a new password."""
+    shots = request.config.getoption("--basetemp")
+    with visit(browser, str(live_server), None, width=width, scheme=scheme) as (page, watch):  # type: ignore[arg-type]
+
+        def look(name: str) -> None:
+            page.wait_for_load_state("networkidle")
+            assert overflow(page) <= 0, name
+            assert axe_findings(page) + watch.findings == [], name
+            if shots:
+                page.screenshot(path=f"{shots}-{name}-{width}-{scheme}.png", full_page=True)
+
+        page.goto("/c/sign-in?next=/c/acme/my/sign-in")
+        _fill(page, customer_owner)
+        page.get_by_role("link", name="Set up a second factor").click()
+        page.get_by_role("link", name="Begin").click()
+        page.get_by_role("link", name="I added it").click()
+        page.get_by_label("Code of the app").fill(_code(customer_owner, confirmed=False))
+        page.get_by_role("button", name="Try the code").click()
+        expect(page.locator("#codes li")).to_have_count(10)
+        look("codes")
+        page.context.clear_cookies()
+        page.goto("/c/sign-in")
+        _fill(page, customer_owner)
+        page.wait_for_url("**/c/sign-in/code")
+        look("code")
+        page.goto("/c/password")
+        page.get_by_label("E-mail address").fill(customer_owner.email)
+        page.get_by_role("button", name="Mail me a link").click()
+        expect(page.get_by_text("Look into your mail.")).to_be_visible()
+        look("asked")
+        with unscoped("test"):
+            tasks.send_notices()
+            row = Delivery.objects.get(what="password_reset")
+            assert row.payload is not None
+            link = re.findall(r"8600(/c/password/[\w-]+)", row.payload.reveal())[0]
+        page.goto(link)
+        look("new-password")
+        for label in ("New password", "New password again"):
+            page.get_by_label(label, exact=True).fill("a wholly different battery staple")
+        page.get_by_role("button", name="Set password").click()
+        expect(page.get_by_text("Your new password holds.")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
