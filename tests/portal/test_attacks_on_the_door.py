@@ -247,8 +247,8 @@ def test_the_audit_log_is_ordered_by_its_columns_over_pages(customer_owner: Pers
         assert found == sorted(found, reverse=descending)
         assert len(found) == len(set(found)) >= 5
     sleep(1.1)  # ranges end with the last whole second
-    page = sign_in(customer_owner).get("/c/acme/audit?sort=action").content.decode()
-    assert page.index("test.order1") < page.index("test.order2") < page.index("test.order3")
+    shown = sign_in(customer_owner).get("/c/acme/audit?sort=action").content.decode()
+    assert shown.index("test.order1") < shown.index("test.order2") < shown.index("test.order3")
 
 
 def test_a_formula_in_a_user_agent_is_exported_as_text(customer_owner: Person) -> None:
