@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -20,6 +20,7 @@ from identity.models import (
     Membership,
     Role,
     SavedView,
+    TotpDevice,
 )
 from identity.standing import ids_on
 from qcloud.kernel.clock import now
@@ -106,6 +107,8 @@ class StaffInfo:
     is_active: bool
     since: datetime
     last_login: datetime | None
+    has_factor: bool = False
+    """A second factor is set up; where it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -351,7 +354,10 @@ def staff(scope: Scope) -> list[StaffInfo]:
             .select_related("user", "custom_role")
             .order_by("user__name", "user__email")
         )
-    return [staff_info(row) for row in rows]
+    with unscoped("whether the people of an account have a second factor"):
+        found = TotpDevice.objects.filter(confirmed=True, user_id__in=[r.user_id for r in rows])
+        proved = set(found.values_list("user_id", flat=True))
+    return [replace(staff_info(row), has_factor=row.user_id in proved) for row in rows]
 
 
 def roles(scope: Scope) -> list[RoleInfo]:

@@ -39,6 +39,11 @@ _CELLS: Final = {
     "expired": Cell("invitation expired", tone="warn", icon="warn"),
 }
 
+_FACTORS: Final = {
+    "set up": Cell("set up", tone="ok", icon="check"),
+    "none": Cell("none", tone="muted", icon="lock"),
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -52,6 +57,7 @@ class Row:
     state: str
     since: datetime
     last_seen: datetime | None
+    factor: str
     is_invitation: bool
 
 
@@ -65,12 +71,13 @@ def _rows(here: Here) -> list[Row]:
 
     members = [
         Row(s.user_id, s.email, s.name, s.role, where(s.environments),
-            "member" if s.is_active else "inactive", s.since, s.last_login, is_invitation=False)
+            "member" if s.is_active else "inactive", s.since, s.last_login,
+            "set up" if s.has_factor else "none", is_invitation=False)
         for s in staff(here.scope)
     ]  # fmt: skip
     asked = [
         Row(i.id, i.email, i.name, i.role, where(i.environments), i.state, i.sent_at, None,
-            is_invitation=True)
+            "", is_invitation=True)
         for i in invitations(here.scope)
         if i.state in _CELLS
     ]  # fmt: skip
@@ -99,6 +106,12 @@ def _spec(here: Here, rows: list[Row]) -> TableSpec[Row]:
                 shown=here.portal == "c",
             ),
             Column("state", "State", lambda r: r.state, lambda r: _CELLS[r.state]),
+            Column(
+                "factor",
+                "Second factor",
+                lambda r: r.factor,
+                lambda r: _FACTORS.get(r.factor, Cell(formats.NONE)),
+            ),
             Column(
                 "last_seen",
                 "Last sign-in",
