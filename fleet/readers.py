@@ -13,7 +13,7 @@ from fleet.errors import ObjectDamaged
 from fleet.models import StoreType
 from fleet.selectors import ObjectStoreInfo
 from qcloud.kernel.errors import Invalid, NotFound
-from wire.objects import object_digest
+from wire.objects import access_url, object_digest
 
 MAX_OBJECT_BYTES: Final = 64 * 1024 * 1024
 """More is not loaded into a web process. Far above what an agent writes."""
@@ -94,3 +94,18 @@ def read_object(store: ObjectStoreInfo, digest: str) -> bytes:
             "no longer matches its name. Restore it from a copy."
         )
     return data
+
+
+def address_of(store: ObjectStoreInfo, digest: str) -> str:
+    """The object's address by the store's ``access_url``; empty without one that browsers open.
+
+    A store with keys of ours would answer with a presigned address here. Raises ``Invalid``
+    (no digest).
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise Invalid("An object is named by 40 hexadecimal digits in lower case.")
+    if not store.access_url.startswith(("https://", "http://")):
+        return ""
+    return access_url(
+        store.access_url, scheme="", endpoint="", bucket=Path(store.path).name, digest=digest
+    )

@@ -9,7 +9,7 @@ from fleet.services.environments import (
     environment_create,
     object_store_set,
 )
-from fleet.services.objects import object_open
+from fleet.services.objects import object_locate, object_open
 from fleet.services.tokens import (
     registration_token_create,
     registration_token_reveal,
@@ -23,6 +23,7 @@ __all__ = [
     "environment_capture_set",
     "environment_close",
     "environment_create",
+    "object_locate",
     "object_open",
     "object_store_set",
     "registration_token_create",

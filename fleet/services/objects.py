@@ -3,7 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from audit.services import record
-from fleet.readers import read_object
+from fleet.readers import address_of, read_object
 from fleet.selectors import environment, object_store_of
 from fleet.services.places import own_scope
 from qcloud.kernel.errors import NotFound
@@ -36,3 +36,30 @@ def object_open(*, actor: Actor, environment_id: UUID, digest: str) -> bytes:
             data={"environment_id": environment_id, "bytes": len(data)},
         )
     return data
+
+
+def object_locate(*, actor: Actor, environment_id: UUID, digest: str) -> str:
+    """Where the reader's own browser finds a payload, by the store's ``access_url``; that
+    somebody asked is in the journal. No byte of it passes the platform.
+
+    Raises ``Denied``, ``Invalid`` (no digest), ``NotFound`` (environment, store or address).
+    """
+    require(actor, Permission.PULSE_OBJECT_READ)
+    with scoped(own_scope(actor)):
+        place = environment(environment_id)
+        store = object_store_of(environment_id)
+        address = address_of(store, digest) if store else ""
+        if not address:
+            raise NotFound(
+                f"{place.name} has no access_url that a browser can open. Set one in the"
+                " environment's settings, or open the payload by its request.",
+                code="fleet.access_url_missing",
+            )
+        record(
+            actor=actor,
+            action="fleet.object.locate",
+            object_kind="object",
+            object_id=digest,
+            data={"environment_id": environment_id},
+        )
+    return address

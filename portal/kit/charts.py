@@ -18,6 +18,8 @@ class Series:
     colour: str
     """A custom property without its dashes: ``status-5xx``, ``series-1``."""
     values: tuple[float | None, ...]
+    dashed: bool = False
+    """A line of its own, not in the stack: what was before."""
 
     @property
     def hatched(self) -> bool:

@@ -37,7 +37,16 @@ LABELS: Final = {
     "route": "Paths like",
     "process": "Process",
     "vendor": "Vendor",
+    "node": "Node",
+    "container": "Container",
+    "pod": "Pod",
+    "digest": "Digest",
 }
+
+
+CLICKED: Final = ("host", "route", "path", "process", "vendor", "node", "container", "pod",
+                  "digest")  # fmt: skip
+"""Facets with any number of values: chosen by a click, taken off by their chip."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,10 @@ def read_filter(
         process=wanted["process"],
         direction=wanted["direction"] if wanted["direction"] in dict(DIRECTIONS) else "",
         vendor=wanted["vendor"],
+        node=wanted["node"],
+        container=wanted["container"],
+        pod=wanted["pod"],
+        digest=wanted["digest"].strip().lower(),
         query=request.GET.get("q", "").strip()[:200] if text else "",
     )
 
@@ -103,7 +116,7 @@ def chips(request: HttpRequest) -> Iterator[tuple[str, str]]:
     text = request.GET.get("q", "")
     if text:
         yield f"contains “{text[:80]}”", with_query(request, q=None)
-    for key in ("host", "route", "path", "process", "vendor"):
+    for key in CLICKED:
         value = request.GET.get(f"f.{key}", "")
         if value:
             yield f"{LABELS[key]}: {value[:120]}", with_query(request, **{f"f.{key}": None})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -15,7 +16,9 @@ from billing.selectors import estimate
 from fleet.selectors import environments, object_store_of
 from portal.door import page
 from portal.here import Here
-from portal.kit import formats, traffic_charts
+from portal.kit import comparing, formats, traffic_charts
+from portal.kit.charts import Chart
+from portal.kit.comparing import Comparison, read_comparison
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.traffic import chips, facet_hidden, facets, read_filter
 from portal.kit.urls import with_query
@@ -24,8 +27,11 @@ from portal.views.overview import Notice
 from pulse import analytics
 from pulse.analytics import (
     TimeSeries,
+    Totals,
     TrafficFilter,
+    latency_over_time,
     search_requests,
+    status_over_time,
     totals,
     traffic_page,
 )
@@ -75,8 +81,14 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     wanted = read_filter(request, chosen, places)
     found = traffic_page(here.scope, wanted)
     sums = found.totals
+    status_chart = traffic_charts.status_chart(found.status, sums)
+    latency_chart = traffic_charts.latency_chart(found.latency, sums)
+    compared = read_comparison(request, chosen)
     context: dict[str, Any] = {
         "picker": range_picker(request, chosen),
+        "comparisons": comparing.links(request, compared),
+        "compared": compared,
+        "alert_href": _alert_href(request, here, wanted),
         "facets": facets(request, places),
         "facet_hidden": facet_hidden(request),
         "chips": list(chips(request)),
@@ -86,14 +98,77 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         "rankings": [
             _ranking(request, here, found.rankings[names[0]], names) for names in _RANKINGS
         ],
-        "status_chart": traffic_charts.status_chart(found.status, sums),
-        "latency_chart": traffic_charts.latency_chart(found.latency, sums),
+        "status_chart": status_chart,
+        "latency_chart": latency_chart,
         "trends": _trends(found.status, found.latency),
+        "broken_down": _broken_down(request, here, wanted),
+        "by": request.GET.get("by", ""),
+        "bys": [(label, with_query(request, by=key)) for key, label in _PLACES],
         **_stats(sums, chosen),
     }
+    if compared and sums.requests:
+        context |= _compared(here, wanted, compared, sums, (status_chart, latency_chart))
     if not sums.requests:
         context |= _nothing(here, wanted, chosen)
     return render(request, "pages/live.html", context)
+
+
+_PLACES: Final = (("node", "Nodes"), ("container", "Containers"), ("pod", "Pods"))
+_DIMENSION_OF: Final = {"node": "hostname"}
+
+
+def _broken_down(request: HttpRequest, here: Here, wanted: TrafficFilter) -> Ranking | None:
+    """Where the requests were seen, if the address asks: nodes, containers or pods."""
+    key = request.GET.get("by", "")
+    if key not in dict(_PLACES):
+        return None
+    dimension = _DIMENSION_OF.get(key, key)
+    found = analytics.rankings(here.scope, wanted, (dimension,))[dimension]
+    title = dict(_PLACES)[key]
+    return _ranking(request, here, found, (key, title, title[:-1]))
+
+
+def _compared(
+    here: Here,
+    wanted: TrafficFilter,
+    compared: Comparison,
+    sums: Totals,
+    charts: tuple[Chart, Chart],
+) -> dict[str, Any]:
+    earlier = compared.of(wanted)
+    before = totals(here.scope, earlier)
+    status, latency = charts
+    every = ("2xx", "3xx", "4xx", "5xx", "none")
+    by_status = status_over_time(here.scope, earlier)
+    p95 = latency_over_time(here.scope, earlier)
+    return {
+        "before": before,
+        "changes": {
+            "requests": comparing.change(sums.requests, before.requests),
+            "errors": comparing.change(sums.status_5xx, before.status_5xx),
+            "p95": comparing.change(sums.p95_ms, before.p95_ms),
+            "bytes": comparing.change(_bytes(sums), _bytes(before)),
+        },
+        "status_chart": comparing.with_before(status, "all, before", by_status, every),
+        "latency_chart": comparing.with_before(latency, "p95, before", p95, ("p95",)),
+    }
+
+
+_RULE_FILTERS: Final = {"host": "host", "route": "route", "path": "path_prefix",
+                        "method": "method", "process": "process", "direction": "direction",
+                        "vendor": "vendor"}  # fmt: skip
+
+
+def _alert_href(request: HttpRequest, here: Here, wanted: TrafficFilter) -> str:
+    """To a new rule with as much of this filter as a rule can hold."""
+    if not here.may_write(Permission.PULSE_ALERT_WRITE):
+        return ""
+    asked = {rule: request.GET.get(f"f.{facet}", "") for facet, rule in _RULE_FILTERS.items()}
+    asked["status_class"] = wanted.status_class
+    if len(wanted.environments) == 1:
+        asked["environment"] = str(wanted.environments[0])
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{here.url('alert-rule-create')}?{query}".rstrip("?")
 
 
 def _stats(sums: Any, chosen: TimeRange) -> dict[str, Any]:
@@ -205,10 +280,10 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
     return {
         "totals": sums,
         "changes": {
-            "requests": _change(sums.requests, before.requests),
-            "errors": _change(sums.status_5xx, before.status_5xx),
-            "p95": _change(sums.p95_ms, before.p95_ms),
-            "bytes": _change(_bytes(sums), _bytes(before)),
+            "requests": comparing.change(sums.requests, before.requests),
+            "errors": comparing.change(sums.status_5xx, before.status_5xx),
+            "p95": comparing.change(sums.p95_ms, before.p95_ms),
+            "bytes": comparing.change(_bytes(sums), _bytes(before)),
         },
         "trends": _trends(found.status, found.latency),
         "status_chart": traffic_charts.status_chart(found.status, sums),
@@ -221,18 +296,6 @@ def _traffic(request: HttpRequest, here: Here, chosen: TimeRange) -> dict[str, A
 
 def _bytes(sums: Any) -> int:
     return int(sums.bytes_sent + sums.bytes_received)
-
-
-def _change(now: float | None, before: float | None) -> str:
-    """``12 % more than before``, in words, because up is not always good."""
-    if not before or now is None:
-        return "nothing to compare with" if now else ""
-    share = (now - before) / before
-    if abs(share) < 0.005:
-        return "as before"
-    if abs(share) >= 10:
-        return f"{formats.compact(now / before)} times as before"
-    return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} than before"
 
 
 def _notices(here: Here) -> list[Notice]:

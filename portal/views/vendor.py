@@ -138,7 +138,7 @@ def _frame(
     kept = {n: request.GET[n] for n in ("from", "to", "f.env") if request.GET.get(n)}
     suffix = f"?{urlencode(kept)}" if kept else ""
     asked = {"from": "now-30d", **kept, "f.vendor": found.name}
-    alert = {"vendor": found.name, "direction": "egress-external", "measure": "requests"}
+    alert = {"vendor": found.name, "direction": "egress-external"}
     return {
         "vendor": found,
         "review": review_cell(found.review),

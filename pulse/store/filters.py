@@ -40,6 +40,15 @@ class TrafficFilter:
     vendor: str = ""
     route: str = ""
     """A template of paths: ``/users/{id}``."""
+    node: str = ""
+    """The host that the agent runs on."""
+    container: str = ""
+    pod: str = ""
+    """``namespace/name``."""
+    digest: str = ""
+    """Of the object that keeps the payload."""
+    kept: bool = False
+    """Only requests whose payload was kept."""
     query: str = ""
     """Part of host or path, or a whole request id; case does not matter."""
 
@@ -72,7 +81,8 @@ def conditions(
         parts += _RANGE
     for name, condition in _NARROWING.items():
         value = getattr(chosen, name)
-        if value not in ("", None, ()):
+        # Not by equality alone: a status of 0 equals False and is asked for.
+        if value is not False and value not in ("", None, ()):
             parts.append(condition)
             parameters[name] = _parameter(name, value)
     return " AND ".join(parts), parameters
@@ -94,6 +104,11 @@ _NARROWING: Final = {
     "direction": "direction = {direction:String}",
     "vendor": "vendor = {vendor:String}",
     "route": "route = {route:String}",
+    "node": "hostname = {node:String}",
+    "container": "container_name = {container:String}",
+    "pod": "if(pod_name = '', '', concat(pod_namespace, '/', pod_name)) = {pod:String}",
+    "digest": "object_digest = {digest:String}",
+    "kept": "object_digest != '' AND {kept:Bool}",
     "query": (
         "(positionCaseInsensitiveUTF8(path, {query:String}) > 0"
         " OR positionCaseInsensitiveUTF8(host, {query:String}) > 0"

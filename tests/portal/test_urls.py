@@ -76,6 +76,9 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "c:live": OWN,
     "c:requests": OWN,
     "c:request": OWN,
+    "c:objects": OWN,
+    # Of a text that is no digest: refused with the reason.
+    "c:object-open": (302, 404, 404, 404, 422, 422, 404),
     "c:vendors": OWN,
     "c:vendor": OWN,
     "c:vendor-callers": OWN,

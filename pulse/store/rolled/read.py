@@ -31,7 +31,9 @@ _DIMENSIONS: Final = {
     "route": "route",
 }
 """Fields of a filter that rollups know, with their kinds."""
-_ONLY_RAW: Final = ("path", "path_prefix", "query")
+_ONLY_RAW: Final = (
+    "path", "path_prefix", "node", "container", "pod", "digest", "kept", "query",
+)  # fmt: skip
 _SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
 _RAW: Final = ", ".join(f"{text} AS {name}" for name, text in COUNTS.items())
 _CLASSES: Final = {"none": "0", "2xx": "2", "3xx": "3", "4xx": "4", "5xx": "5"}

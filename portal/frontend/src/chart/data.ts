@@ -4,6 +4,8 @@ export interface Series {
   label: string;
   /** Name of the custom property that colours it, without the dashes: `status-5xx`. */
   colour: string;
+  /** A line of its own, not in the stack. */
+  dashed: boolean;
 }
 
 export interface ChartData {
@@ -26,9 +28,10 @@ function number(cell: HTMLTableCellElement): number | null {
 }
 
 /** Sums from the last series down, so that each area lies under the one before it. */
-function stack(values: (number | null)[][]): (number | null)[][] {
+function stack(values: (number | null)[][], series: Series[]): (number | null)[][] {
   const sums = values.map((row) => [...row]);
   for (let s = sums.length - 2; s >= 0; s -= 1) {
+    if (series[s]!.dashed || series[s + 1]!.dashed) continue;
     sums[s] = sums[s]!.map((value, i) => (value ?? 0) + (sums[s + 1]![i] ?? 0));
   }
   return sums;
@@ -48,10 +51,15 @@ export function readTable(table: HTMLTableElement): ChartData {
   const values = heads.map((_, i) => body.map((row) => number(row.cells[i + 1]!)));
   const stacked = table.dataset.series === "stacked";
   const step = Number(table.dataset.step) || 60;
+  const series = heads.map((head) => ({
+    label: head.textContent!.trim(),
+    colour: head.dataset.colour!,
+    dashed: head.dataset.dashed !== undefined,
+  }));
   return {
     times,
-    series: heads.map((head) => ({ label: head.textContent!.trim(), colour: head.dataset.colour! })),
-    rows: stacked ? closed(times, stack(values), step) : ([times, ...values] as uPlot.AlignedData),
+    series,
+    rows: stacked ? closed(times, stack(values, series), step) : ([times, ...values] as uPlot.AlignedData),
     values,
     unit: table.dataset.unit ?? "",
     stacked,

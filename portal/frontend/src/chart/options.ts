@@ -35,6 +35,10 @@ function seriesOptions(figure: HTMLElement, data: ChartData): uPlot.Series[] {
   const ground = colour(figure, "surface");
   return data.series.map((series) => {
     const ink = colour(figure, series.colour);
+    if (series.dashed) {
+      const points = { show: false };
+      return { label: series.label, stroke: ink, width: 1.5, dash: [5, 4], points, spanGaps: false };
+    }
     const fill = series.colour === "status-5xx" ? hatch(ink, ground) : ink;
     return {
       label: series.label,
