@@ -18,12 +18,13 @@ from identity.models import Account, AccountState, Membership
 from identity.policies import CLOSING_GRACE
 from identity.selectors import AccountInfo, account_info
 from identity.services.places import acting, row_below
+from notify.portal import portal_address
 from notify.services import mail_send
 from qcloud.kernel import outbox
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid
 from qcloud.kernel.permissions import Actor, Permission, RoleName, require, require_fresh
-from qcloud.kernel.scope import unscoped
+from qcloud.kernel.scope import Tier, unscoped
 from qcloud.kernel.settings import value
 
 CLOSING: Final = "identity.account.closing"
@@ -153,7 +154,7 @@ def _closing_lines(row: Account, why: str) -> list[str]:
     until = f"{row.erase_at:%d %B %Y, %H:%M} UTC"
     return [
         f"Reason: {why}",
-        f"Until {until} everything can be read, and the closing can be withdrawn.",
+        f"Until {until} everything can be read and taken along, and the closing can be withdrawn.",
         "After that it is erased for good.",
     ]
 
@@ -167,10 +168,17 @@ def _tell_owners(row: Account, heading: str, lines: list[str]) -> None:
                 account_id=row.id,
                 to=address,
                 template="notice",
-                context={"heading": heading, "lines": lines, "link": ""},
+                context={"heading": heading, "lines": lines, "link": _export_page(row)},
                 key=f"lifecycle:{row.state}:{row.state_since:%Y%m%d%H%M%S%f}:{address}"[:200],
                 brand=mail_brand(row.account_path),
             )
+
+
+def _export_page(row: Account) -> str:
+    """Where a closing account takes its data along; empty for one that is open."""
+    base = portal_address() if row.state == AccountState.CLOSING else ""
+    portal = "c" if row.tier == Tier.CUSTOMER else "r"
+    return f"{base}/{portal}/{row.slug}/settings/export" if base else ""
 
 
 def _expect(row: Account, state: AccountState) -> None:

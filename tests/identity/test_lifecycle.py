@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from identity.services import (
     account_resume,
     account_suspend,
 )
+from notify.services import mail_send
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound, StepUpNeeded
 from qcloud.kernel.models import OutboxMessage
@@ -253,3 +255,16 @@ def test_a_viewer_and_a_suspended_account_name_nothing(
             actor=customer_owner.actor, account_id=place, name="Free again", timezone="UTC"
         )
     assert row_of(customer_owner).name == "Acme"
+
+
+def test_the_mail_of_a_closing_leads_to_the_export(
+    reseller_owner: Person, customer_owner: Person
+) -> None:
+    place = customer_owner.account.id
+    told = "identity.services.lifecycle.mail_send"
+    with patch(told, wraps=mail_send) as sent:
+        account_close(actor=fresh(reseller_owner), account_id=place, reason="gone")
+        account_close_withdraw(actor=fresh(reseller_owner), account_id=place)
+    closing, withdrawn = (call.kwargs["context"] for call in sent.call_args_list)
+    assert closing["link"].endswith("/c/acme/settings/export")
+    assert withdrawn["link"] == ""
