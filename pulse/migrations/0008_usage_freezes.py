@@ -51,19 +51,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        RowSecurity("pulse_usagefreeze", RowClass.SUBTREE),
-        migrations.RunSQL(
-            """
-            CREATE FUNCTION pulse_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                RAISE EXCEPTION 'usage that was frozen for an invoice is not changed or removed';
-            END $$;
-            CREATE TRIGGER pulse_frozen BEFORE UPDATE OR DELETE ON pulse_usagefreeze
-                FOR EACH ROW EXECUTE FUNCTION pulse_frozen();
-            """,
-            """
-            DROP TRIGGER pulse_frozen ON pulse_usagefreeze;
-            DROP FUNCTION pulse_frozen();
-            """,
-        ),
+        RowSecurity("pulse_usagefreeze", RowClass.SUBTREE, append_only=True),
     ]

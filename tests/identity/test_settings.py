@@ -158,7 +158,7 @@ def test_unknown_names_are_refused(cloud_admin: Person) -> None:
 def test_new_passwords_follow_the_settings(cloud_admin: Person) -> None:
     def hired(password: str) -> None:
         staff_create(
-            actor=cloud_admin.actor,
+            actor=Actor.system("test"),
             account_id=cloud_admin.account.id,
             email="new@provider.example",
             name="New",

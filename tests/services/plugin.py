@@ -1,7 +1,8 @@
-"""Starts the real PostgreSQL and Redis once for a test run, before Django reads its settings.
+"""Starts a real PostgreSQL and Redis for each process of tests, before Django reads its settings.
 
-Loaded early (``-p tests.services.plugin``). Workers of a parallel run inherit the servers
-of the process that started them, each with a database and a Redis number of its own.
+Loaded early (``-p tests.services.plugin``). Workers of a parallel run have servers of their
+own: who reads the outbox waits for the oldest transaction of the whole server, and one test
+must not wait for another's.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ from qcloud.platform.redis_server import Redis
 ROOT: Final = Path(__file__).resolve().parents[2]
 TEMPLATE: Final = "qcloud_template"
 _FOLDER: Final = "QCLOUD_TEST_FOLDER"
+_OWNER: Final = "QCLOUD_TEST_WORKER"
+
+
+_running: Final[list[tuple[list[Child], Path, int]]] = []
 
 
 def _start_servers() -> None:
     folder = Path(tempfile.mkdtemp(prefix="qcloud-test-"))
     os.environ[_FOLDER] = str(folder)
+    os.environ[_OWNER] = str(worker_number())
     passwords = {
         role: secrets.token_urlsafe(18)
         for role in (postgres.SUPERUSER, postgres.MIGRATOR, postgres.APP, postgres.READONLY)
@@ -46,7 +52,7 @@ def _start_servers() -> None:
     children = [server.child(), cache.child()]
     # Tests lose their data anyway; waiting for the disk would only make them slow.
     children[0].command = [*children[0].command, "-c", "fsync=off", "-c", "full_page_writes=off"]
-    atexit.register(_stop_servers, children, folder, os.getpid())
+    _running.append((children, folder, os.getpid()))
     for child in children:
         child.start()
     children[0].wait_until(server.ready, 30)
@@ -73,12 +79,18 @@ def _start_servers() -> None:
     )
 
 
-def _stop_servers(children: list[Child], folder: Path, owner: int) -> None:
-    if os.getpid() != owner:
-        return  # a forked child of the test run must not stop its parent's servers
-    for child in reversed(children):
-        child.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+@atexit.register
+def _stop_servers() -> None:
+    while _running and _running[-1][2] == os.getpid():  # a forked child's are its parent's
+        children, folder, _owner = _running.pop()
+        for child in reversed(children):
+            child.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_unconfigure() -> None:
+    """Here and not at exit alone: a worker of a parallel run may be ended without it."""
+    _stop_servers()
 
 
 def worker_number() -> int:
@@ -103,7 +115,7 @@ def superuser(database: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 def create_database() -> None:
-    """This worker's database, copied from a template that is migrated once a run."""
+    """This worker's database, copied from a template that it migrates once."""
     folder = Path(os.environ[_FOLDER])
     with (folder / "template.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -152,7 +164,7 @@ def empty_database() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    if _FOLDER not in os.environ:
+    if os.environ.get(_OWNER) != str(worker_number()):
         _start_servers()
     os.environ["QCLOUD_DATABASE_NAME"] = database_name()
     separator = "&" if "?" in os.environ["QCLOUD_TEST_REDIS_URL"] else "?"

@@ -20,6 +20,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -170,11 +171,30 @@ def tables() -> list[str]:
     return sorted(str(name) for (name,) in rows)
 
 
+def above(person: Person) -> list[str]:
+    """Who grants an account above a look into its own must be able to name it (ADR 10)."""
+    return [str(UUID(part)) for part in person.scope.path.strip("/").split("/")]
+
+
+def of_the_person(everything: psycopg.Connection[Any], person: Person) -> list[str]:
+    """Its own sessions and second factors, which only system mode reads from the tables."""
+    return [
+        str(value)
+        for table in ("identity_session", "identity_totpdevice")
+        for row in everything.execute(
+            sql.SQL("SELECT * FROM {} WHERE user_id = %s").format(sql.Identifier(table)),
+            (person.user.id,),
+        )
+        for value in row
+    ]
+
+
 def foreign_values(person: Person) -> dict[str, str]:
     """Value → column, for values that stand only in rows the person may not see."""
     foreign: dict[str, str] = {}
-    own = [person.user.email, str(person.user.id)]
+    own = [person.user.email, str(person.user.id), *above(person)]
     with plugin.superuser(plugin.database_name()) as everything, as_app(person) as visible:
+        own += of_the_person(everything, person)
         for table in tables():
             own += [value for _column, value in values_by_column(visible, table)]
             for column, value in values_by_column(everything, table):
