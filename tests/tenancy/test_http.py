@@ -51,6 +51,7 @@ TRAFFIC: Final = ("/v1/charges", "/orders/", "python3.11", "evil</b>.example")
 SEEN_BY_CONTRACT: Final = {
     "identity_account.name": "both parties of an invoice are named on it",
     "identity_account.slug": "both parties of an invoice are named on it",
+    "identity_totpdevice.name": "each has this name from the first",
 }
 """Columns whose values a person may meet although the row is not its own, and why."""
 
