@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from identity.brands import mail_brand
 from identity.selectors import account
 from notify.portal import portal_address
 from notify.services import Notice, channel_send
@@ -34,8 +35,15 @@ def tell(
     key = f"alert:{incident.id.hex}:{effect.value}"
     if effect is Effect.REPEAT:
         key += f":{measured.at:%Y%m%d%H%M}"
+    brand = mail_brand(account(row.account_id).scope.path)
     for channel_id in _channels(row, incident, effect):
-        channel_send(account_id=row.account_id, channel_id=channel_id, notice=notice, key=key)
+        channel_send(
+            account_id=row.account_id,
+            channel_id=channel_id,
+            notice=notice,
+            key=key,
+            brand=brand,
+        )
 
 
 def _channels(row: AlertRule, incident: Incident, effect: Effect) -> list[UUID]:
