@@ -389,8 +389,14 @@ BY_CUSTOMER |= {
     ),
 }
 SERVICES = BY_RESELLER | BY_CUSTOMER | BY_CLOUD
-ELSEWHERE = {"setting_reset", "settings_set", "erasures_drive"}
-"""The provider's and the system's own: tests/identity/test_settings.py, test_erasure.py."""
+ELSEWHERE = {
+    *("setting_reset", "settings_set", "erasures_drive"),
+    *("takeout_open", "takeout_remove", "takeout_start"),
+    "object_locate",
+}
+"""The provider's, the system's, an archive's and an object's own: tests/identity/test_settings.py,
+test_erasure.py, test_takeout.py, tests/portal/test_objects_and_live.py.
+"""
 
 
 def entries_of(actor: Actor, action: str, outcome: str) -> int:

@@ -222,7 +222,8 @@ def test_a_brush_is_one_step_back(
         page.wait_for_url("**from=20**")
         page.go_back()
         page.wait_for_url("**/live")
-        expect(page.locator(".segmented [aria-current=true]")).to_have_text("1 h")
+        chosen = page.get_by_role("link", name="1 h", exact=True)
+        expect(chosen).to_have_attribute("aria-current", "true")
         assert watch.findings == []
 
 
