@@ -12,13 +12,11 @@ from audit.selectors import EntryFilter, entries
 from identity import policies
 from identity.services import setting_reset, settings_set, staff_create
 from notify.policies import MAIL, MAIL_PASSWORD, MAIL_USER
-from qcloud.kernel import sealing
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound, StepUpNeeded
 from qcloud.kernel.models import SettingRow
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Tier, unscoped
-from qcloud.kernel.sealing import Place, Signature
 from qcloud.kernel.settings import Source, in_force, value
 from tests.factories.cast import Person, hire
 
@@ -185,33 +183,6 @@ def test_new_passwords_follow_the_settings(cloud_admin: Person) -> None:
     hired("password1")
 
 
-class Reversing:
-    """Seals by reversing, and refuses another place: enough to see what is stored where."""
-
-    def seal(self, plaintext: bytes, place: Place) -> bytes:
-        return f"{place.table}.{place.row}:".encode() + plaintext[::-1]
-
-    def unseal(self, sealed: bytes, place: Place) -> bytes:
-        head = f"{place.table}.{place.row}:".encode()
-        assert sealed.startswith(head)
-        return sealed.removeprefix(head)[::-1]
-
-    def blind_index(self, plaintext: bytes, place: Place) -> bytes:
-        raise NotImplementedError
-
-    def sign(self, message: bytes, *, purpose: str) -> Signature:
-        raise NotImplementedError
-
-    def public_keys(self, *, purpose: str) -> dict[str, bytes]:
-        raise NotImplementedError
-
-
-@pytest.fixture
-def keeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing._keepers, "sealer", Reversing())
-
-
-@pytest.mark.usefixtures("keeper")
 def test_a_secret_is_sealed_where_it_lies_and_never_shown(cloud_admin: Person) -> None:
     password = "hunter2-hunter2"
     texts = {MAIL_USER.key: "relay", MAIL_PASSWORD.key: password}
@@ -232,7 +203,6 @@ def test_a_secret_is_sealed_where_it_lies_and_never_shown(cloud_admin: Person) -
     assert value(MAIL_PASSWORD) == password
 
 
-@pytest.mark.usefixtures("keeper")
 def test_a_mail_password_does_not_travel_in_the_clear(cloud_admin: Person) -> None:
     with pytest.raises(Invalid) as refused:
         settings_set(
