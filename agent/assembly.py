@@ -10,7 +10,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from uuid_utils.compat import uuid7
 
 from agent.config.current import PLATFORM, Configuration
 from agent.config.policy import Surroundings
@@ -26,6 +25,7 @@ from agent.metrics import Registry
 from agent.options import read_secret
 from agent.recording.format import RecordingError
 from agent.runner import OpenSource, Runner
+from agent.spool.boot import new_boot
 from agent.spool.spool import Spool
 from agent.status import StatusFile
 from agent.stores.base import StoreContext, StoreError
@@ -36,8 +36,6 @@ from agent.uplink.session import Session
 from agent.uplink.uplink import Uplink
 from agent.who import OnNode, nobody
 from wire.config import Config, ConfigError, EventStore, parse_config
-
-_log = structlog.get_logger()
 
 _log = structlog.get_logger()
 
@@ -152,7 +150,7 @@ def _runner(
 ) -> Runner:
     replaying = options.replay is not None
     counters = Counters()
-    boot = uuid7()
+    boot = new_boot(options.data_dir / "spool")
     scope = _scope(options)
     uplink = _uplink(options, platform, counters, boot, stack) if platform is not None else None
     around = Surroundings(
@@ -248,6 +246,7 @@ def _uplink(
         system=system,
     )
     spool = Spool(
-        options.data_dir / "spool", boot=boot, counters=counters, limit=options.spool_limit
-    )
+        options.data_dir / "spool", boot=boot, counters=counters, limit=options.spool_limit,
+        seconds=options.spool_age,
+    )  # fmt: skip
     return Uplink(session, spool, counters, managed=platform.managed)

@@ -13,12 +13,14 @@ from typing import Final
 from agent.door.server import LISTEN
 from agent.link.settings import HTTP_BUFFER_SIZE, IDLE_SECONDS, MEMORY_LIMIT
 from agent.logs import ENCODINGS, LEVELS
-from agent.spool.spool import SPOOL_LIMIT
+from agent.spool.spool import SPOOL_LIMIT, SPOOL_SECONDS
 
 DATA_DIR: Final = "/var/lib/qcloud-agent"
 TLS_PROBES: Final = frozenset({"openssl"})
 """Families that this agent can look into."""
 _SIZE: Final = re.compile(r"(\d+)\s*(b|kb|kib|mb|mib|gb|gib)?\Z", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])\Z", re.IGNORECASE)
+_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -88,6 +90,14 @@ def size(value: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"{value!r} is no size; write 2mb, 512kb or bytes")
     return int(match[1]) * _UNITS[(match[2] or "")[:1].lower()]
+
+
+def duration(value: str) -> float:
+    """Seconds from ``7d``, ``12h``, ``30m``, ``90s``."""
+    match = _DURATION.match(value.strip())
+    if match is None or not float(match[1]) > 0:
+        raise argparse.ArgumentTypeError(f"{value!r} is no time; write 7d, 12h, 30m or 90s")
+    return float(match[1]) * _SECONDS[match[2].lower()]
 
 
 def _logs(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -193,6 +203,9 @@ def _limits(command: argparse.ArgumentParser, environment: Mapping[str, str]) ->
     command.add_argument("--spool-limit", type=size,
                          default=environment.get("SPOOL_LIMIT", str(SPOOL_LIMIT)),
                          help="bytes of events kept on disk (512mb)")  # fmt: skip
+    command.add_argument("--spool-age", type=duration,
+                         default=environment.get("SPOOL_AGE", f"{SPOOL_SECONDS:.0f}s"),
+                         metavar="TIME", help="how long events wait there (7d)")  # fmt: skip
     command.add_argument("--memory-limit", type=size,
                          default=environment.get("MEMORY_LIMIT", str(MEMORY_LIMIT)),
                          help="bytes of unfinished exchanges kept in memory (64mb)")  # fmt: skip

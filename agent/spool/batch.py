@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -15,6 +16,9 @@ MAX_LINES: Final = 5_000
 many a reverse proxy accepts by default."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Of a batch before compression."""
+
+BELIEVED_SECONDS: Final = 366 * 24 * 3600.0
+"""A file that claims to be older, or of the future, was dated by a clock that was not set."""
 
 _LEVEL: Final = 1
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9]{1,6})\.ndjson\.zst\Z")
@@ -31,6 +35,8 @@ class Batch(NamedTuple):
     path: Path
     recovered: bool
     """Left by an earlier run: it may have been sent, its answer not heard."""
+    since: float
+    """When it was spooled, by ``awake``'s clock of this run; negative: before this boot."""
 
 
 def compress(lines: bytes) -> bytes:
@@ -52,4 +58,19 @@ def batch_at(path: Path, boot: UUID) -> Batch | None:
     match = _NAME.match(path.name)
     if match is None:
         return None
-    return Batch(boot, int(match[1]), int(match[2]), path.stat().st_size, path, recovered=True)
+    state = path.stat()
+    since = awake() - _age(state.st_mtime)
+    return Batch(
+        boot, int(match[1]), int(match[2]), state.st_size, path, recovered=True, since=since
+    )
+
+
+def awake() -> float:
+    """Seconds since the machine's start, sleep included: nobody sets this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _age(written: float) -> float:
+    """Seconds; of a date that cannot be believed none have passed: nothing is lost to it."""
+    age = time.time() - written
+    return age if 0.0 <= age <= BELIEVED_SECONDS else 0.0

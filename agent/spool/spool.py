@@ -4,9 +4,10 @@
 names sort by time. A batch counts as spooled when file and name are fsynced. It gets its
 number only then: numbers have no gaps, and none is ever used for other bytes.
 
-When the bound is reached the newest events are dropped and the oldest kept: what was
-promised first is delivered first, numbers stay without gaps, and after a long outage the
-beginning of it, usually its cause, is there.
+When the bound in bytes is reached the newest events are dropped and the oldest kept: what
+was promised first is delivered first, numbers stay without gaps, and after a long outage the
+beginning of it, usually its cause, is there. The bound in age lets the oldest go: nobody
+waits for last month's traffic.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import structlog
 import zstandard
 
 from agent.counters import Counters
-from agent.spool.batch import Batch, batch_at, batch_name, compress, decompress
+from agent.spool.batch import Batch, awake, batch_at, batch_name, compress, decompress
 from agent.spool.files import HALF_WRITTEN, is_full, make_private, write_whole
 
 SPOOL_LIMIT: Final = 512 * 1024 * 1024
+SPOOL_SECONDS: Final = 7 * 24 * 3600.0
 REJECTED_LIMIT: Final = 32 * 1024 * 1024
 
 _log = structlog.get_logger()
@@ -38,10 +40,18 @@ class Spool:
     """Written by one thread, read by another; both may append."""
 
     def __init__(
-        self, directory: Path, *, boot: UUID, counters: Counters, limit: int = SPOOL_LIMIT
+        self,
+        directory: Path,
+        *,
+        boot: UUID,
+        counters: Counters,
+        limit: int = SPOOL_LIMIT,
+        seconds: float = SPOOL_SECONDS,
     ) -> None:
+        """``limit``: bytes on disk; ``seconds``: how old a batch may become."""
         self.boot = boot
         self.limit = limit
+        self._seconds = seconds
         self._directory = directory
         self._rejected = directory / "rejected"
         self._counters = counters
@@ -85,7 +95,7 @@ class Spool:
             if not path.exists():
                 self._drop("disk-full" if is_full(error) else "disk-error", events)
                 return False
-        batch = Batch(self.boot, sequence, events, len(data), path, recovered=False)
+        batch = Batch(self.boot, sequence, events, len(data), path, recovered=False, since=awake())
         with self._changed:
             self._sequence = sequence
             self._add(batch)
@@ -142,6 +152,15 @@ class Spool:
         batch.path.rename(self._rejected / f"{batch.boot}-{batch.path.name}")
         return lines
 
+    def expire(self) -> None:
+        """Let go of what became too old. On the thread that sends: nothing of it is under way."""
+        while (batch := self.first(0)) is not None and awake() - batch.since > self._seconds:
+            batch.path.unlink(missing_ok=True)
+            self._take(batch)
+            self._drop("too-old", batch.events)
+            _log.warning("a batch is given up: it waited too long for the platform",
+                         sequence=batch.sequence, events=batch.events)  # fmt: skip
+
     def wake(self) -> None:
         """Whoever waits in ``first`` looks again."""
         with self._changed:
@@ -168,8 +187,12 @@ class Spool:
             _log.warning("half-written batch discarded", file=path.name)
             return
         batch = batch_at(path, boot)
-        if batch is not None:
-            self._add(batch)
+        if batch is None:
+            self._counters.add("batches_unknown")
+            _log.warning("a file in the spool is none of this version's; left alone",
+                         file=str(path))  # fmt: skip
+            return
+        self._add(batch)
 
     def _add(self, batch: Batch) -> None:
         self._batches.append(batch)

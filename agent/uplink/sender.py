@@ -85,6 +85,7 @@ class Sender:
 
     def _turn(self) -> bool:
         """Deliver one batch; ``False``: there is none, or nobody to take it."""
+        self._spool.expire()
         if not self._session.registered.wait(POLL_SECONDS):
             return False
         self._check_identity()
