@@ -15,6 +15,7 @@ import structlog
 import urllib3
 
 from agent.config.current import Configuration
+from agent.proxies import Pools, ProxyError
 from wire.config.nodes import MAX_BYTES
 
 FILE_SECONDS: Final = 1.0
@@ -73,24 +74,26 @@ class UrlSource:
     """``https://…``; asked with the ETag of the last answer."""
 
     def __init__(self, url: str, *, seconds: float = URL_SECONDS) -> None:
+        """Raises ``SourceError``."""
         self.seconds = seconds
         self._url = url
         self._etag = ""
         self._last: bytes | None = None
-        self._pool = urllib3.PoolManager(num_pools=1, retries=False, timeout=_TIMEOUT)
+        try:
+            self._pool = Pools(os.environ, timeout=_TIMEOUT, num_pools=1)
+        except ProxyError as error:
+            raise SourceError(str(error)) from error
 
     def read(self) -> bytes | None:
         headers = {"If-None-Match": self._etag} if self._etag else {}
         try:
-            response = self._pool.request(
-                "GET", self._url, headers=headers, preload_content=False, redirect=False
-            )
+            response = self._pool.request("GET", self._url, headers=headers, preload_content=False)
             try:
                 body = response.read(MAX_BYTES + 1, decode_content=True)
             finally:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise SourceError(f"{self._url}: {error}") from error
+            raise SourceError(f"{self._url}: {self._pool.why(self._url, error)}") from error
         if response.status == 304:
             return None
         if response.status != 200:
@@ -107,7 +110,7 @@ class UrlSource:
 
 
 def source_of(where: str) -> FileSource | UrlSource:
-    """By what ``--config`` says."""
+    """By what ``--config`` says. Raises ``SourceError``."""
     if where.startswith(("https://", "http://")):
         return UrlSource(where)
     return FileSource(Path(where))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 import urllib3
 
+from agent.proxies import Pools, ProxyError
 from wire.protocol import ErrorBody, ErrorResponse
 
 CONNECT_SECONDS: Final = 10.0
@@ -59,15 +62,20 @@ class Client:
         ca_file: Path | None = None,
         allow_insecure: bool = False,
         read_seconds: float = READ_SECONDS,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
+        """``environment`` names proxies. Raises ``EndpointError``."""
         self.endpoint = check_endpoint(endpoint, allow_insecure=allow_insecure)
-        self._pool = urllib3.PoolManager(
-            num_pools=1,
-            maxsize=4,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
-            ssl_context=_tls(ca_file) if self.endpoint.startswith("https:") else None,
-        )
+        try:
+            self._pool = Pools(
+                environment,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                tls=_tls(ca_file) if self.endpoint.startswith("https:") else None,
+                num_pools=1,
+                maxsize=4,
+            )
+        except ProxyError as error:
+            raise EndpointError(str(error)) from error
 
     def call(
         self,
@@ -89,7 +97,6 @@ class Client:
                 self.endpoint + path,
                 body=body,
                 headers=sent | (headers or {}),
-                redirect=False,
                 preload_content=False,
             )
             try:
@@ -97,7 +104,9 @@ class Client:
             finally:
                 _let_go(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(f"{self.endpoint}: {_plain(error)}") from error
+            raise UnreachableError(
+                f"{self.endpoint}: {self._pool.why(self.endpoint, error)}"
+            ) from error
         return Answer(
             response.status,
             data,
@@ -177,8 +186,3 @@ def seconds_ahead(date: str) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return (when - datetime.now(UTC)).total_seconds()
-
-
-def _plain(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return str(reason or error) or type(error).__name__

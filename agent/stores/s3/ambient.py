@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import urllib3
 
+from agent.proxies import Pools
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer, field, trouble
 from agent.stores.s3.credentials import Found
@@ -39,11 +40,8 @@ class Ambient:
     def __init__(self, environment: Mapping[str, str], region: str) -> None:
         self._environment = environment
         self._region = region
-        self._pool = urllib3.PoolManager(
-            num_pools=2,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        )
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        self._pool = Pools(environment, timeout=timeout, num_pools=2)
 
     def __call__(self) -> Found:
         """Raises ``StoreError``: what was tried, and why each gave nothing."""
@@ -153,9 +151,11 @@ class Ambient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
         try:
-            response = self._pool.request(method, url, headers=headers, body=body, redirect=False)
+            response = self._pool.request(method, url, headers=headers, body=body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise trouble("credentials", f"{url} does not answer: {error}") from error
+            raise trouble(
+                "credentials", f"{url} does not answer: {self._pool.why(url, error)}"
+            ) from error
         return Answer(response.status, {}, response.data)
 
 

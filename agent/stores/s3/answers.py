@@ -59,7 +59,7 @@ _REASONS: Final = {
     "http-429": "busy", "http-503": "busy", "NoSuchKey": "not-found",
     "KMS.NotFoundException": "encryption", "KMS.DisabledException": "encryption",
     "KMS.AccessDeniedException": "encryption", "InvalidEncryptionAlgorithmError": "encryption",
-    "ServerSideEncryptionConfigurationNotFoundError": "encryption",
+    "ServerSideEncryptionConfigurationNotFoundError": "encryption", "http-407": "proxy",
 }  # fmt: skip
 
 _TODO: Final = {
@@ -74,6 +74,7 @@ _TODO: Final = {
     "bad-digest": "something between here and the store changes bytes: look at proxies",
     "redirect": "set endpoint and region to those of the bucket",
     "unreachable": "check endpoint, name resolution, firewall, insecure and ca_file",
+    "proxy": "check HTTPS_PROXY or HTTP_PROXY: the proxy wants a user and a password",
     "busy": "the store asks for less: raise its limits, or capture less",
 }
 
@@ -84,7 +85,7 @@ PASSING: Final = frozenset({"busy", "store-error", "unreachable"})
 """Troubles that pass: worth another attempt."""
 
 STANDING: Final = frozenset(
-    {"access-denied", "credentials", "expired", "no-bucket", "encryption", "redirect"}
+    {"access-denied", "credentials", "expired", "no-bucket", "encryption", "redirect", "proxy"}
 )
 """Refusals that meet the next object as well; where a disk is full a smaller one may fit."""
 

@@ -49,7 +49,7 @@ class S3Store:
         part_bytes: int = PART_BYTES,
         multipart_bytes: int = MULTIPART_BYTES,
     ) -> None:
-        """Raises ``StoreError`` where ``ca_file`` cannot be used."""
+        """Raises ``StoreError`` where ``ca_file`` or a proxy cannot be used."""
         self.id = config.name
         self._config = config
         # Google's S3 door has checksums of its own and refuses what it does not know; the
@@ -72,6 +72,7 @@ class S3Store:
                 connections=THREADS,
                 read_seconds=read_seconds,
                 insecure=config.insecure,
+                environment=environment,
             ),
             counters,
             patience=patience,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Final
 
 import urllib3
 
+from agent.proxies import Pools, ProxyError
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer, trouble
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 MAX_ANSWER_BYTES: Final = 64 * 1024
+_REFUSED_BY_PROXY: Final = "Tunnel connection failed: 407"
+"""What the standard library says of it; there is no class for it."""
 
 
 class Transport:
@@ -27,18 +31,22 @@ class Transport:
         connections: int = 1,
         read_seconds: float = READ_SECONDS,
         insecure: bool = False,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         """``insecure``: no ``https://`` will be asked for, so no certificates are held.
+        ``environment`` names proxies.
 
-        Raises ``StoreError``: the certificates cannot be read.
+        Raises ``StoreError``: the certificates cannot be read, a proxy cannot be used.
         """
-        self._pool = urllib3.PoolManager(
-            num_pools=4,
-            maxsize=connections,
-            retries=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
-            ssl_context=None if insecure else _tls(ca_file),
-        )
+        try:
+            self._pool = Pools(
+                environment,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                tls=None if insecure else _tls(ca_file),
+                maxsize=connections,
+            )
+        except ProxyError as error:
+            raise StoreError("proxy", str(error)) from error
 
     def send(
         self,
@@ -49,10 +57,10 @@ class Transport:
         *,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """Raises ``StoreError`` ``unreachable``, or ``too-large`` beyond ``max_bytes``."""
+        """Raises ``StoreError``: ``unreachable``, ``proxy``; ``too-large`` beyond ``max_bytes``."""
         try:
             response = self._pool.request(
-                method, url, body=body, headers=headers, redirect=False, preload_content=False
+                method, url, body=body, headers=headers, preload_content=False
             )
             try:
                 data = response.read(max_bytes + 1)
@@ -62,9 +70,10 @@ class Transport:
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            reason = getattr(error, "reason", None) or error
+            why = self._pool.why(url, error)
             where = url.partition("?")[0]
-            raise trouble("unreachable", f"{where} does not answer: {reason}") from error
+            reason = "proxy" if _REFUSED_BY_PROXY in why else "unreachable"
+            raise trouble(reason, f"{where} does not answer: {why}") from error
         if len(data) > max_bytes:
             response.close()
             raise StoreError("too-large", f"{url.partition('?')[0]}: more than {max_bytes} bytes")
