@@ -2,7 +2,7 @@
 
 ``pulse.unauthorized`` 401 · ``pulse.bad_request`` 400 · ``pulse.too_large`` 413 ·
 ``pulse.unsupported_encoding`` 415 · ``pulse.over_quota`` 429 ·
-``pulse.malformed_line``, ``pulse.malformed_batch`` 422 ·
+``pulse.malformed_line``, ``pulse.malformed_batch``, ``pulse.unknown_kind`` 422 ·
 ``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable``,
 ``pulse.erasure_waits`` 503
 """
@@ -52,6 +52,16 @@ class MalformedBatch(QCloudError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             "pulse.malformed_batch", 422, f"{reason}. Nothing of this batch was stored"
+        )
+
+
+class UnknownKind(QCloudError):
+    def __init__(self, kind: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            "pulse.unknown_kind",
+            422,
+            f"events of the kind {kind[:40]!r} are not taken here, only {', '.join(known)}."
+            " Nothing of this batch was stored; bring the platform up to date",
         )
 
 

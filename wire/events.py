@@ -4,8 +4,11 @@ An event is metadata about traffic. It never carries a header value, a query str
 a body: those are payload, go to the customer's object store, and are only named here
 by their digest.
 
-Field names follow Qtap's ``Request`` event and its ``Connection`` endpoints; the two are
-flattened into one object so that the event store can load a line into columns as it is.
+Field names follow Qtap's events and its ``Connection`` endpoints, flattened into one object
+so that the event store can load a line into columns as it is. That is why every field is one
+value; several values are the lines of one text.
+
+A kind of event is a struct here, its row in ``EVENT_TYPES``, and a table in the event store.
 """
 
 from __future__ import annotations
@@ -23,11 +26,18 @@ MAX_PATH_BYTES: Final = 8_192
 MAX_NAME_BYTES: Final = 1_024
 """Bound of every other free text: host, executable, user agent, labels."""
 
+MAX_TEXT_BYTES: Final = 4_096
+"""Bound of a text of several lines."""
+
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_BYTES)]
 Path = Annotated[str, msgspec.Meta(max_length=MAX_PATH_BYTES)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+Method = Annotated[str, msgspec.Meta(max_length=32)]
+Scheme = Annotated[str, msgspec.Meta(pattern=r"^https?$")]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_BYTES)]
+Url = Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME_BYTES)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40})?$")]
 
 
@@ -52,20 +62,26 @@ class Outcome(StrEnum):
     """Bytes that are not HTTP/1.1 where a message should have been."""
 
 
-class RequestEvent(
+class Event(
     msgspec.Struct,
     kw_only=True,
     rename="camel",
     tag_field="type",
-    tag="request",
+    tag="",
     omit_defaults=True,
     forbid_unknown_fields=False,
     gc=False,
 ):
-    """One HTTP exchange: a request and, where there was one, its response."""
+    """What every kind is made like, and what every one has."""
 
     timestamp: datetime
-    """When the first byte of the request was seen; UTC, microseconds."""
+    """When it happened; UTC, microseconds."""
+
+
+class RequestEvent(Event, kw_only=True, tag="request", gc=False):
+    """One HTTP exchange: a request and, where there was one, its response."""
+
+    # ``timestamp``: when the first byte of the request was seen.
     request_id: UUID
     """UUIDv7, unique for ever; a re-sent batch carries the same ids."""
     connection_id: UUID
@@ -75,8 +91,8 @@ class RequestEvent(
     """Fed from a recording instead of the kernel; shown wherever the event shows."""
 
     protocol: Name = "http1"
-    scheme: Annotated[str, msgspec.Meta(pattern=r"^https?$")]
-    method: Annotated[str, msgspec.Meta(max_length=32)]
+    scheme: Scheme
+    method: Method
     host: Name = ""
     """The Host header without its port, lower case; the peer's address if there is none."""
     path: Path
@@ -126,21 +142,93 @@ class RequestEvent(
     """SHA-1 of the ``http_transaction`` object in the customer's store; empty: none kept."""
 
 
-EVENT_TYPES: Final = {"request": RequestEvent}
+class IssueEvent(Event, kw_only=True, tag="issue", gc=False):
+    """An exchange that a rule of the plugin ``detect_errors`` calls an error."""
+
+    request_id: UUID
+    """Of the exchange."""
+    connection_id: UUID
+    direction: Direction
+    replayed: bool = False
+    rule: Name
+    conditions: Text = ""
+    """What fired: ``status_code``, ``empty_body``, ``duration``, ``contains``; one a line."""
+    reasons: Text = ""
+    """The same in words, without anything of the payload."""
+    protocol: Name = "http1"
+    scheme: Scheme
+    method: Method
+    host: Name = ""
+    path: Path
+    status: Status = 0
+    duration_us: Count = 0
+    hostname: Name = ""
+    exe: Name = ""
+    container_name: Name = ""
+    pod_name: Name = ""
+    pod_namespace: Name = ""
+
+
+class ArtifactEvent(Event, kw_only=True, tag="artifact_record", gc=False):
+    """An object that was given to the customer's store.
+
+    Not sent for the one that the request's own event names, unless it is to be scanned.
+    """
+
+    request_id: UUID
+    connection_id: UUID
+    direction: Direction
+    replayed: bool = False
+    artifact_type: Name
+    """``http_transaction``, ``req-headers``, ``req-body``, ``res-headers``, ``res-body``."""
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$")]
+    size_bytes: Count = 0
+    url: Url = ""
+    """By the store's ``access_url``; empty when it has none."""
+    scheme: Scheme
+    method: Method
+    host: Name = ""
+    path: Path
+    status: Status = 0
+    content_type: Name = ""
+    """Of the response."""
+    exe: Name = ""
+    hostname: Name = ""
+    qscan: bool = False
+    """The scanner is to read it."""
+    qscan_monitors: Name = ""
+    """What it looks for, separated by commas."""
+    qscan_record_values: Name = ""
+    qscan_record_document: bool = False
+
+
+EVENT_TYPES: Final[dict[str, type[Event]]] = {
+    "request": RequestEvent,
+    "issue": IssueEvent,
+    "artifact_record": ArtifactEvent,
+}
+"""By what stands in ``type``."""
+KIND_OF: Final = {struct: kind for kind, struct in EVENT_TYPES.items()}
 
 _encoder = msgspec.json.Encoder(uuid_format="canonical")
-_decoder: msgspec.json.Decoder[RequestEvent] = msgspec.json.Decoder(RequestEvent)
+_decoders: Final = {kind: msgspec.json.Decoder(struct) for kind, struct in EVENT_TYPES.items()}
+_requests: msgspec.json.Decoder[RequestEvent] = msgspec.json.Decoder(RequestEvent)
 
 
-def encode_line(event: RequestEvent) -> bytes:
+def encode_line(event: Event) -> bytes:
     """The event as one line of JSON, newline included."""
     return _encoder.encode(event) + b"\n"
 
 
 def decode_line(line: bytes) -> RequestEvent:
-    """The event in one line.
+    """The request in one line.
 
     Raises ``msgspec.ValidationError`` (a field is wrong, with its path) or
     ``msgspec.DecodeError`` (not JSON).
     """
-    return _decoder.decode(line)
+    return _requests.decode(line)
+
+
+def decode_event(line: bytes, kind: str) -> Event:
+    """The event of this kind in one line. Raises as ``decode_line`` does."""
+    return _decoders[kind].decode(line)

@@ -8,7 +8,8 @@ Every call is HTTPS (HTTP on loopback) with ``Authorization: Bearer …``.
     ``X-QCloud-Agent-Token`` and keeps its identity; a claim to somebody's instance id
     without that proof makes a new agent.
 ``POST /agent/v1/events``
-    one batch: lines of ``wire.events``, with ``X-QCloud-Boot`` (a UUID made at each start
+    one batch: lines of ``wire.events``, all of the one kind that ``X-QCloud-Kind`` names,
+    with ``X-QCloud-Boot`` (a UUID made at each start
     of the agent) and ``X-QCloud-Sequence`` (from 1, without gaps, never used twice for
     other bytes). The batch is on disk when 200 comes back. Sending it again, however late,
     is harmless: it is acknowledged again and counted once.
@@ -34,6 +35,8 @@ CONFIG_PATH: Final = "/agent/v1/config"
 AGENT_TOKEN_HEADER: Final = "X-QCloud-Agent-Token"  # noqa: S105  a header's name
 BOOT_HEADER: Final = "X-QCloud-Boot"
 SEQUENCE_HEADER: Final = "X-QCloud-Sequence"
+KIND_HEADER: Final = "X-QCloud-Kind"
+"""Of the events in a batch, as in their ``type``; left out: ``request``."""
 EVENTS_CONTENT_TYPE: Final = "application/x-ndjson"
 COLUMNS_CONTENT_TYPE: Final = "application/vnd.apache.arrow.stream"
 """The same events in columns; only to a platform that named it in ``formats``."""
@@ -111,6 +114,8 @@ class HeartbeatResponse(msgspec.Struct, kw_only=True, rename="camel"):
     interval_seconds: float = 30.0
     formats: list[str] = msgspec.field(default_factory=lambda: [EVENTS_CONTENT_TYPE])
     """Content types that a batch may have; a platform from before says nothing: lines alone."""
+    events: list[str] = msgspec.field(default_factory=lambda: ["request"])
+    """Kinds of events that are taken; a platform from before says nothing: requests alone."""
 
 
 class EventsResponse(msgspec.Struct, kw_only=True, rename="camel"):

@@ -20,7 +20,7 @@ from agent.who import WhoIs
 from wire.config import Config
 from wire.config import EventStore as EventStoreConfig
 from wire.events import Direction, RequestEvent
-from wire.qtap import ConnectionEvent, RequestRecord
+from wire.events import Event as PlatformEvent
 
 HEADS_ONLY: Final = 16_384
 """Bytes of one call that are enough to see heads."""
@@ -148,8 +148,7 @@ class Policy:
 
     def emit(self, event: Event) -> None:
         """To every store that wants such an event."""
-        wanted = self._qtap if isinstance(event, ConnectionEvent | RequestRecord) else self._all
-        for store in wanted:
+        for store in self._pulse if isinstance(event, PlatformEvent) else self._qtap:
             store.emit(event)
 
     # -- building ------------------------------------------------------------------

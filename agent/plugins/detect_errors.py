@@ -7,7 +7,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from agent.plugins.base import NOTHING, Emit, Needs, Tools
-from agent.plugins.records import artifact, category, issue, summary
+from agent.plugins.records import (
+    artifact,
+    artifact_event,
+    category,
+    issue,
+    issue_event,
+    summary,
+)
 from agent.plugins.subject import Subject
 from agent.stores.base import ObjectMeta
 from agent.stores.queue import ObjectQueue
@@ -45,6 +52,7 @@ class DetectErrorsPlugin:
                 conditions = [trigger.condition for trigger in triggers]
                 reasons = [trigger.reason for trigger in triggers]
                 emit(issue(subject, rule.name, conditions, reasons))
+                emit(issue_event(subject, rule.name, conditions, reasons))
             if self._queue is not None:
                 _record(subject, rule, self._queue, emit, kept)
             if not rule.continue_:
@@ -153,7 +161,9 @@ def _keep(subject: Subject, kind: str, data: bytes, queue: ObjectQueue, emit: Em
     is_body = kind.endswith("-body")
     meta = ObjectMeta(kind, "application/octet-stream" if is_body else "application/json")
     if queue.offer(digest, data, meta):
-        emit(artifact(subject, kind, digest, queue.store.url(digest), summary(subject)))
+        url = queue.store.url(digest)
+        emit(artifact(subject, kind, digest, url, summary(subject)))
+        emit(artifact_event(subject, kind, digest, url, len(data)))
 
 
 def _headers(headers: dict[str, str]) -> bytes:

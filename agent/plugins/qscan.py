@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from agent.plugins.base import NOTHING, Emit, Needs, Tools
-from agent.plugins.records import artifact, summary
+from agent.plugins.records import artifact, artifact_event, summary
 from agent.plugins.subject import Subject
 from wire.config.plugins import Qscan
 
@@ -79,9 +79,9 @@ class QscanPlugin:
         if not subject.event.object_digest:
             subject.event.object_digest = digest
         self._counters.add("qscan.sampled")
-        record = artifact(subject, "http_transaction", digest, queue.store.url(digest),
-                          summary(subject) | self._order())  # fmt: skip
-        emit(record)
+        url, order = queue.store.url(digest), self._order()
+        emit(artifact(subject, "http_transaction", digest, url, summary(subject) | order))
+        emit(artifact_event(subject, "http_transaction", digest, url, len(data), **order))
         if self._options.verbose or self._kind == "stdout":
             _log.info("qscan sample", digest=digest, host=subject.event.host,
                       path=subject.event.path)  # fmt: skip

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from agent.plugins.subject import Subject
+from wire.events import MAX_NAME_BYTES, MAX_TEXT_BYTES, ArtifactEvent, IssueEvent
 from wire.qtap import ArtifactRecord, Issue, RequestRecord
 
 _CATEGORIES: Final = {
@@ -74,6 +75,64 @@ def issue(subject: Subject, error: str, conditions: list[str], reasons: list[str
         trigger_conditions=[f"detect_errors:{condition}" for condition in conditions],
         trigger_reasons=reasons,
     )
+
+
+def issue_event(
+    subject: Subject, rule: str, conditions: list[str], reasons: list[str]
+) -> IssueEvent:
+    """The same for the platform."""
+    event = subject.event
+    return IssueEvent(
+        **_shared(subject),
+        timestamp=event.timestamp,
+        rule=_cut(rule, MAX_NAME_BYTES),
+        conditions=_cut("\n".join(conditions), MAX_TEXT_BYTES),
+        reasons=_cut("\n".join(reasons), MAX_TEXT_BYTES),
+        protocol=event.protocol,
+        duration_us=event.duration_us,
+        container_name=event.container_name,
+        pod_name=event.pod_name,
+        pod_namespace=event.pod_namespace,
+    )
+
+
+def artifact_event(
+    subject: Subject, kind: str, digest: str, url: str, size: int, **order: Any
+) -> ArtifactEvent:
+    """An object for the platform; ``order``: what the scanner is to do with it."""
+    return ArtifactEvent(
+        **_shared(subject),
+        timestamp=datetime.now(UTC),
+        artifact_type=kind,
+        digest=digest,
+        size_bytes=size,
+        url=url if len(url) <= 2 * MAX_NAME_BYTES else "",
+        content_type=subject.event.content_type,
+        **order,
+    )
+
+
+def _shared(subject: Subject) -> dict[str, Any]:
+    event = subject.event
+    return {
+        "request_id": event.request_id,
+        "connection_id": event.connection_id,
+        "direction": event.direction,
+        "replayed": event.replayed,
+        "scheme": event.scheme,
+        "method": event.method,
+        "host": event.host,
+        "path": event.path,
+        "status": event.status,
+        "exe": event.exe,
+        "hostname": event.hostname,
+    }
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most ``limit`` bytes of UTF-8, never half a character."""
+    data = text.encode("utf-8", "replace")
+    return data[:limit].decode("utf-8", "ignore")
 
 
 def artifact(

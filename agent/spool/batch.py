@@ -1,4 +1,6 @@
-"""A batch: lines of events under one sequence number, compressed once and never changed."""
+"""A batch: lines of events of one kind under one sequence number, compressed once and never
+changed.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 BELIEVED_SECONDS: Final = 366 * 24 * 3600.0
 """A file that claims to be older, or of the future, was dated by a clock that was not set."""
+REQUESTS: Final = "request"
+"""The kind that a file's name does not say."""
 
 _LEVEL: Final = 1
-_NAME: Final = re.compile(r"([0-9]{12})-([0-9]{1,6})\.ndjson\.zst\Z")
+_NAME: Final = re.compile(r"([0-9]{12})-([0-9]{1,6})(?:\.([a-z][a-z_]{0,30}))?\.ndjson\.zst\Z")
 
 
 class Batch(NamedTuple):
@@ -37,6 +41,7 @@ class Batch(NamedTuple):
     """Left by an earlier run: it may have been sent, its answer not heard."""
     since: float
     """When it was spooled, by ``awake``'s clock of this run; negative: before this boot."""
+    kind: str = REQUESTS
 
 
 def compress(lines: bytes) -> bytes:
@@ -49,8 +54,9 @@ def decompress(data: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=4 * MAX_BYTES)
 
 
-def batch_name(sequence: int, events: int) -> str:
-    return f"{sequence:012d}-{events}.ndjson.zst"
+def batch_name(sequence: int, events: int, kind: str = REQUESTS) -> str:
+    of = "" if kind == REQUESTS else f".{kind}"
+    return f"{sequence:012d}-{events}{of}.ndjson.zst"
 
 
 def batch_at(path: Path, boot: UUID) -> Batch | None:
@@ -60,9 +66,8 @@ def batch_at(path: Path, boot: UUID) -> Batch | None:
         return None
     state = path.stat()
     since = awake() - _age(state.st_mtime)
-    return Batch(
-        boot, int(match[1]), int(match[2]), state.st_size, path, recovered=True, since=since
-    )
+    number, events, kind = int(match[1]), int(match[2]), match[3] or REQUESTS
+    return Batch(boot, number, events, state.st_size, path, recovered=True, since=since, kind=kind)
 
 
 def awake() -> float:

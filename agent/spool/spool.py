@@ -1,6 +1,7 @@
 """The bounded queue of batches on disk.
 
-``<spool>/<boot id>/<sequence>-<events>.ndjson.zst``; boot ids are UUIDv7, so that their
+``<spool>/<boot id>/<sequence>-<events>.ndjson.zst``, before ``.ndjson`` the kind of the events
+unless they are requests; boot ids are UUIDv7, so that their
 names sort by time. A batch counts as spooled when file and name are fsynced. It gets its
 number only then: numbers have no gaps, and none is ever used for other bytes.
 
@@ -22,7 +23,7 @@ import structlog
 import zstandard
 
 from agent.counters import Counters
-from agent.spool.batch import Batch, awake, batch_at, batch_name, compress, decompress
+from agent.spool.batch import REQUESTS, Batch, awake, batch_at, batch_name, compress, decompress
 from agent.spool.files import HALF_WRITTEN, is_full, make_private, write_whole
 
 SPOOL_LIMIT: Final = 512 * 1024 * 1024
@@ -77,25 +78,27 @@ class Spool:
         with self._changed:
             return len(self._batches), self._events
 
-    def append(self, lines: bytes, events: int) -> bool:
+    def append(self, lines: bytes, events: int, kind: str = REQUESTS) -> bool:
         """A batch of ``events`` lines, durable on return; ``False``: dropped and counted."""
         data = compress(lines)
         with self._numbering:
-            return self._write(data, events)
+            return self._write(data, events, kind)
 
-    def _write(self, data: bytes, events: int) -> bool:
+    def _write(self, data: bytes, events: int, kind: str) -> bool:
         if self._bytes + len(data) > self.limit:
             self._drop("spool-full", events)
             return False
         sequence = self._sequence + 1
-        path = self._directory / str(self.boot) / batch_name(sequence, events)
+        path = self._directory / str(self.boot) / batch_name(sequence, events, kind)
         try:
             write_whole(path, data, durable=True)
         except OSError as error:
             if not path.exists():
                 self._drop("disk-full" if is_full(error) else "disk-error", events)
                 return False
-        batch = Batch(self.boot, sequence, events, len(data), path, recovered=False, since=awake())
+        batch = Batch(
+            self.boot, sequence, events, len(data), path, recovered=False, since=awake(), kind=kind
+        )
         with self._changed:
             self._sequence = sequence
             self._add(batch)

@@ -7,15 +7,16 @@ from typing import Literal, NamedTuple, Protocol
 
 from agent.counters import Counters
 from agent.stores.console import Console, console
-from wire.events import RequestEvent
+from wire.events import Event as PlatformEvent
 from wire.qtap import ArtifactRecord, ConnectionEvent, Issue, RequestRecord
 
-Event = RequestEvent | ConnectionEvent | RequestRecord | Issue | ArtifactRecord
-"""``RequestEvent`` is the platform's own; the others are those that stdout prints."""
+QtapEvent = ConnectionEvent | RequestRecord | Issue | ArtifactRecord
+Event = PlatformEvent | QtapEvent
 
 Shape = Literal["pulse", "qtap"]
-"""Which events a store is given: ``RequestEvent`` for every exchange, or ``ConnectionEvent``
-for every connection and ``RequestRecord`` where ``report_usage`` asks; the rest go to both."""
+"""Which events a store is given: those of ``wire.events``, with a ``RequestEvent`` for every
+exchange, or those of ``wire.qtap``, with a ``ConnectionEvent`` for every connection and a
+``RequestRecord`` where ``report_usage`` asks."""
 
 
 class StoreError(Exception):

@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
-from wire.events import RequestEvent
+from wire.events import EVENT_TYPES
 
 _DISTINCT: Final = frozenset(
-    {"path", "request_id", "connection_id", "auth_token_mask", "auth_token_hash", "object_digest"}
-)
+    {
+        "path", "request_id", "connection_id", "auth_token_mask", "auth_token_hash",
+        "object_digest", "digest", "url",
+    }
+)  # fmt: skip
 """Texts that seldom repeat; of the others each is sent once a batch."""
 _BLOCK: Final = 4 * 1024 * 1024
 
@@ -23,22 +26,22 @@ def is_possible() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def columns_of(lines: bytes) -> bytes:
-    """The events of these lines as an Arrow IPC stream, columns named as in ``wire.events``.
+def columns_of(lines: bytes, kind: str = "request") -> bytes:
+    """The events of these lines, all of one kind, as an Arrow IPC stream.
 
-    A column that no line has is left out. Raises ``ValueError`` for lines that are no events.
+    Columns are named as in ``wire.events``. A column that no line has is left out. Raises ``ValueError`` for lines that are no events.
     """
     import pyarrow as pa
     import pyarrow.json as pj
 
-    schema = _schema()
+    schema = _schema(kind)
     table = pj.read_json(
         pa.BufferReader(lines),
         read_options=pj.ReadOptions(use_threads=False, block_size=_BLOCK),
         parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     ).combine_chunks()
     columns = {}
-    for field in msgspec.structs.fields(RequestEvent):
+    for field in msgspec.structs.fields(EVENT_TYPES[kind]):
         values = table[field.encode_name].combine_chunks()
         if values.null_count < table.num_rows:
             columns[field.name] = _array(field, values)
@@ -65,7 +68,7 @@ def _array(field: msgspec.structs.FieldInfo, values: Any) -> Any:
     return values
 
 
-def _schema() -> Any:
+def _schema(kind: str) -> Any:
     import pyarrow as pa
 
     kinds = {
@@ -73,6 +76,6 @@ def _schema() -> Any:
         msgspec.inspect.BoolType: pa.bool_(),
         msgspec.inspect.DateTimeType: pa.timestamp("us"),
     }
-    info = msgspec.inspect.type_info(RequestEvent)
+    info = msgspec.inspect.type_info(EVENT_TYPES[kind])
     assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101  tells mypy, never false
     return pa.schema([(f.encode_name, kinds.get(type(f.type), pa.string())) for f in info.fields])

@@ -132,6 +132,7 @@ class Control:
             raise RefusedError(f"heartbeat ({error})", answer) from error
         self._interval = min(max(response.interval_seconds, SHORTEST_INTERVAL), LONGEST_INTERVAL)
         self._session.columnar = COLUMNS_CONTENT_TYPE in response.formats and is_possible()
+        self._session.kinds = frozenset({"request", *response.events})
         ahead = seconds_ahead(answer.date) if answer.date else None
         if ahead is not None:
             self.clock_offset_ms = -ahead * 1_000

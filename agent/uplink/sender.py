@@ -13,7 +13,7 @@ import structlog
 import zstandard
 
 from agent.counters import Counters
-from agent.spool.batch import ENCODING, Batch, compress, decompress
+from agent.spool.batch import ENCODING, REQUESTS, Batch, compress, decompress
 from agent.spool.spool import CorruptBatchError, Spool
 from agent.uplink.backoff import Backoff
 from agent.uplink.client import Answer, UnreachableError
@@ -24,6 +24,7 @@ from wire.protocol import (
     COLUMNS_CONTENT_TYPE,
     EVENTS_CONTENT_TYPE,
     EVENTS_PATH,
+    KIND_HEADER,
     SEQUENCE_HEADER,
 )
 
@@ -117,6 +118,14 @@ class Sender:
     def _deliver(self, batch: Batch) -> float:
         """Try once; seconds to wait before the next turn."""
         token = self._session.token
+        kinds = self._session.kinds
+        if batch.kind != REQUESTS and kinds is None:
+            return POLL_SECONDS
+        if kinds is not None and batch.kind not in kinds:
+            _log.warning("the platform does not take this kind of event; set aside",
+                         kind=batch.kind, events=batch.events)  # fmt: skip
+            self._spool.set_aside(batch, "not-taken")
+            return 0.0
         first_try = batch != self._attempted and not batch.recovered
         try:
             body = self._spool.read(batch)
@@ -127,7 +136,7 @@ class Sender:
         self._attempted = batch
         content_type = EVENTS_CONTENT_TYPE
         if self._session.columnar:
-            body, content_type = _in_columns(body)
+            body, content_type = _in_columns(body, batch.kind)
         try:
             answer = self._session.client.call(
                 "POST", EVENTS_PATH, token=token, body=body, headers=_headers(batch, content_type)
@@ -178,20 +187,21 @@ class Sender:
         lines = self._spool.retire(batch).splitlines(keepends=True)
         half = len(lines) // 2
         for part in (lines[:half], lines[half:]):
-            self._spool.append(b"".join(part), len(part))
+            self._spool.append(b"".join(part), len(part), batch.kind)
 
 
-def _in_columns(body: bytes) -> tuple[bytes, str]:
+def _in_columns(body: bytes, kind: str) -> tuple[bytes, str]:
     """The same events under the same number; lines that cannot be turned stay lines."""
     try:
-        return compress(columns_of(decompress(body))), COLUMNS_CONTENT_TYPE
+        return compress(columns_of(decompress(body), kind)), COLUMNS_CONTENT_TYPE
     except ValueError as error:
         _log.warning("a batch is sent as lines", reason=str(error))
         return body, EVENTS_CONTENT_TYPE
 
 
 def _headers(batch: Batch, content_type: str) -> dict[str, str]:
-    return {
+    kind = {} if batch.kind == REQUESTS else {KIND_HEADER: batch.kind}
+    return kind | {
         "Content-Type": content_type,
         "Content-Encoding": ENCODING,
         BOOT_HEADER: str(batch.boot),

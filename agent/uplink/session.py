@@ -58,6 +58,9 @@ class Session:
         """One more whenever the platform sees this installation as another agent."""
         self.columnar = False
         """Whether the platform takes batches in columns, as its last heartbeat said."""
+        self.kinds: frozenset[str] | None = None
+        """Kinds of events that the platform takes, as its last heartbeat said; ``None``: it
+        has said nothing yet."""
         self._file = file
         self._registration_token = registration_token
         self._about = (name, version, replaying, system)
@@ -110,6 +113,10 @@ class Session:
             return False
         self.registered.set()
         return True
+
+    def takes(self, kind: str) -> bool:
+        """Whether events of this kind are worth keeping: the platform may take them."""
+        return self.kinds is None or kind in self.kinds
 
     def expire(self, token: str) -> None:
         """The platform no longer takes ``token``; harmless if it was replaced meanwhile."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
-
-import msgspec
 
 from agent.counters import Counters
 from agent.spool.spool import Spool
@@ -15,10 +12,8 @@ from agent.stores.base import Event, Shape
 from agent.uplink.control import Control, Health
 from agent.uplink.sender import Sender
 from agent.uplink.session import Session
-from wire.events import EVENT_TYPES, RequestEvent, encode_line
-from wire.qtap import ArtifactRecord, Issue
-
-_NAMES: Final[dict[type, str]] = {Issue: "issue", ArtifactRecord: "artifact_record"}
+from wire.events import KIND_OF, RequestEvent, encode_line
+from wire.events import Event as PlatformEvent
 
 
 class Uplink:
@@ -56,14 +51,10 @@ class Uplink:
         if isinstance(event, RequestEvent):
             self._writer.add(encode_line(event))
             return
-        name = _NAMES.get(type(event), "")
-        if name not in EVENT_TYPES:
+        if isinstance(event, PlatformEvent) and self.session.takes(KIND_OF[type(event)]):
+            self._writer.add(encode_line(event), KIND_OF[type(event)])
+        else:
             self._counters.add("events_not_for_the_platform")
-            return
-        fields = msgspec.to_builtins(event)
-        if "type" in fields:
-            fields["artifactType"] = fields.pop("type")
-        self._writer.add(msgspec.json.encode({"type": name} | fields) + b"\n")
 
     def tick(self) -> None:
         self._writer.tick()

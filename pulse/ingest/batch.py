@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse.errors import MalformedBatch, MalformedLine
-from pulse.ingest.columns import COLUMNS, EARLIEST, TYPE_KEY, Column
+from pulse.ingest.columns import EARLIEST, REQUESTS, TYPE_KEY, Column, Shape
 from pulse.ingest.reader import read_lines
 from pulse.ingest.uuids import uuid_column
-from wire.events import RequestEvent, decode_line
+from wire.events import Event, decode_event
 from wire.protocol import MAX_BATCH_LINES, MAX_LINE_BYTES
 
 AHEAD: Final = timedelta(days=1)
@@ -41,32 +41,34 @@ class NotPlain(Exception):
     """The fast way will not vouch for this batch."""
 
 
-def parse_batch(data: bytes, *, received_at: datetime, replaying: bool) -> Batch:
-    """The events in ``data``, one JSON object a line.
+def parse_batch(
+    data: bytes, *, received_at: datetime, replaying: bool, shape: Shape = REQUESTS
+) -> Batch:
+    """The events in ``data``, one JSON object a line, all of one kind.
 
     ``replaying`` marks every event as replayed. Raises ``MalformedLine`` (which line and
     why) or ``MalformedBatch``.
     """
     try:
-        table = _read_fast(data, received_at + AHEAD)
+        table = _read_fast(data, received_at + AHEAD, shape)
     except (NotPlain, pa.ArrowInvalid):
-        table = _read_exactly(data, received_at + AHEAD)
+        table = _read_exactly(data, received_at + AHEAD, shape)
     if replaying:
-        table = replaced(table, "replayed", pa.repeat(pa.scalar(True), table.num_rows))
+        table = as_replayed(table)
     return Batch(table.num_rows, as_stream(table))
 
 
-def _read_fast(data: bytes, latest: datetime) -> pa.Table:
+def _read_fast(data: bytes, latest: datetime, shape: Shape) -> pa.Table:
     ends = _check_lines(data)
     lines = len(ends)
-    table = read_lines(data, ends)
+    table = read_lines(data, ends, shape)
     if table.num_rows != lines:
         raise NotPlain
     table = table.combine_chunks()
-    _require(pc.all(pc.equal(table[TYPE_KEY], "request"), skip_nulls=False))
+    _require(pc.all(pc.equal(table[TYPE_KEY], shape.kind), skip_nulls=False))
     present = set(table.column_names)
     chosen = {}
-    for column in COLUMNS:
+    for column in shape.columns:
         values = table[column.key].combine_chunks() if column.key in present else None
         if column.required and (values is None or values.null_count):
             raise NotPlain
@@ -195,23 +197,23 @@ def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _read_exactly(data: bytes, latest: datetime) -> pa.Table:
+def _read_exactly(data: bytes, latest: datetime, shape: Shape) -> pa.Table:
     events = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if number > MAX_BATCH_LINES + 1:
             raise MalformedBatch(f"the batch has more than {MAX_BATCH_LINES} lines")
         if line.strip():
-            events.append(_decoded(number, line, latest))
+            events.append(_decoded(number, line, latest, shape.kind))
     if not events:
         raise MalformedBatch("the batch holds no event")
-    return pa.table({column.name: _array(column, events) for column in COLUMNS})
+    return pa.table({column.name: _array(column, events) for column in shape.columns})
 
 
-def _decoded(number: int, line: bytes, latest: datetime) -> RequestEvent:
+def _decoded(number: int, line: bytes, latest: datetime, kind: str) -> Event:
     if len(line) > MAX_LINE_BYTES:
         raise MalformedLine(number, f"it has {len(line)} bytes, the limit is {MAX_LINE_BYTES}")
     try:
-        event = decode_line(line)
+        event = decode_event(line, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedLine(number, str(error)) from error
     moment = event.timestamp
@@ -225,7 +227,7 @@ def _decoded(number: int, line: bytes, latest: datetime) -> RequestEvent:
     return event
 
 
-def _array(column: Column, events: list[RequestEvent]) -> Any:
+def _array(column: Column, events: list[Event]) -> Any:
     values = [getattr(event, column.name) for event in events]
     if column.kind == "uuid":
         return pa.array([value.bytes for value in values], pa.binary(16))
@@ -237,7 +239,9 @@ def _array(column: Column, events: list[RequestEvent]) -> Any:
     return pc.dictionary_encode(array) if column.dictionary else array
 
 
-def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
+def as_replayed(table: pa.Table) -> pa.Table:
+    """The events as those of an agent that feeds a recording; every kind has the field."""
+    name, values = "replayed", pa.repeat(pa.scalar(True), table.num_rows)
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, values)
     return table.append_column(name, values)

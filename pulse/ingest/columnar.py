@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse.errors import MalformedBatch
-from pulse.ingest.batch import AHEAD, CHECKS, Batch, NotPlain, as_stream, constant, replaced
-from pulse.ingest.columns import COLUMNS, Column
+from pulse.ingest.batch import AHEAD, CHECKS, Batch, NotPlain, as_replayed, as_stream, constant
+from pulse.ingest.columns import REQUESTS, Column, Shape
 from pulse.ingest.uuids import uuid_column
 from wire.protocol import MAX_BATCH_DECODED_BYTES, MAX_BATCH_LINES
 
@@ -25,17 +25,19 @@ _MAX_RECORD_BATCHES: Final = 64
 _INDEX: Final = pa.int32()
 
 
-def parse_columns(data: bytes, *, received_at: datetime, replaying: bool) -> Batch:
+def parse_columns(
+    data: bytes, *, received_at: datetime, replaying: bool, shape: Shape = REQUESTS
+) -> Batch:
     """The events in an Arrow IPC stream whose columns have the names of ``wire.events``.
 
     A column with a default may be left out, none may hold nulls, and columns that we do not
     know are left out. Raises ``MalformedBatch``, naming the column.
     """
-    table = _read(data)
+    table = _read(data, shape)
     present = set(table.column_names)
     latest = received_at + AHEAD
     chosen: dict[str, Any] = {}
-    for column in COLUMNS:
+    for column in shape.columns:
         if column.name in present:
             chosen[column.name] = _checked(column, table[column.name], latest)
         elif column.required:
@@ -44,14 +46,14 @@ def parse_columns(data: bytes, *, received_at: datetime, replaying: bool) -> Bat
             chosen[column.name] = constant(column, table.num_rows)
     found = pa.table(chosen)
     if replaying:
-        found = replaced(found, "replayed", pa.repeat(pa.scalar(True), found.num_rows))
+        found = as_replayed(found)
     return Batch(found.num_rows, as_stream(found))
 
 
-def _read(data: bytes) -> pa.Table:
+def _read(data: bytes, shape: Shape) -> pa.Table:
     try:
         with pa.ipc.open_stream(pa.BufferReader(data)) as reader:
-            _check_names(reader.schema)
+            _check_names(reader.schema, shape)
             table = _rows(reader)
         # Offsets and indices are used without looking by everything that follows.
         table.validate(full=True)
@@ -62,10 +64,10 @@ def _read(data: bytes) -> pa.Table:
     return table.combine_chunks()
 
 
-def _check_names(schema: pa.Schema) -> None:
+def _check_names(schema: pa.Schema, shape: Shape) -> None:
     if len(set(schema.names)) != len(schema.names):
         raise MalformedBatch("two columns have one name")
-    if len(schema.names) > 4 * len(COLUMNS):
+    if len(schema.names) > 4 * len(shape.columns):
         raise MalformedBatch(f"{len(schema.names)} columns are more than an event has")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,12 +9,15 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from wire.events import RequestEvent
+from wire.events import EVENT_TYPES, Event
 
 # Free text that seldom repeats gains nothing from a dictionary.
 _DISTINCT: Final = frozenset(
-    {"path", "source_ip", "destination_ip", "auth_token_mask", "auth_token_hash", "object_digest"}
-)
+    {
+        "path", "source_ip", "destination_ip", "auth_token_mask", "auth_token_hash",
+        "object_digest", "digest", "url",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,29 @@ _PLAIN: Final = {
 }
 
 
-def _columns() -> tuple[Column, ...]:
-    info = msgspec.inspect.type_info(RequestEvent)
-    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101  tells mypy, never false
-    return tuple(_column(field) for field in info.fields)
-
-
-COLUMNS: Final = _columns()
 TYPE_KEY: Final = "type"
-WIRE_SCHEMA: Final = pa.schema(
-    [pa.field(TYPE_KEY, pa.string()), *(pa.field(c.key, c.read_as) for c in COLUMNS)]
-)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """What events of one kind look like."""
+
+    kind: str
+    """What stands in ``type``."""
+    columns: tuple[Column, ...]
+    wire: pa.Schema
+    """By the names on the wire, ``type`` first."""
+
+
+def _shape(kind: str, struct: type[Event]) -> Shape:
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101  tells mypy, never false
+    columns = tuple(_column(field) for field in info.fields)
+    fields = [pa.field(TYPE_KEY, pa.string()), *(pa.field(c.key, c.read_as) for c in columns)]
+    return Shape(kind, columns, pa.schema(fields))
+
+
+SHAPES: Final = {kind: _shape(kind, struct) for kind, struct in EVENT_TYPES.items()}
+REQUESTS: Final = SHAPES["request"]
 EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 """An older timestamp is a clock that was never set."""
-PATTERNS: Final = {c.name: re.compile(c.pattern) for c in COLUMNS if c.pattern}

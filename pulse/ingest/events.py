@@ -12,14 +12,21 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pulse.errors import BadRequest
+from pulse.errors import BadRequest, UnknownKind
 from pulse.ingest.batch import Batch, parse_batch
 from pulse.ingest.body import check_announced, decompress, read_body
 from pulse.ingest.columnar import parse_columns
+from pulse.ingest.columns import REQUESTS, SHAPES, Shape
 from pulse.ingest.parts import JSON, Parts, endpoint
 from pulse.spool.frames import FrameHeader
 from qcloud.kernel.clock import now
-from wire.protocol import BOOT_HEADER, COLUMNS_CONTENT_TYPE, SEQUENCE_HEADER, EventsResponse
+from wire.protocol import (
+    BOOT_HEADER,
+    COLUMNS_CONTENT_TYPE,
+    KIND_HEADER,
+    SEQUENCE_HEADER,
+    EventsResponse,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +42,7 @@ class Events:
     async def post(self, request: Request) -> Response:
         identity = await self._parts.identify(request, "pulse.events.send")
         boot_id, sequence = batch_number(request)
+        shape = shape_of(request)
         encoding = check_announced(request)
         columnar = request.headers.get("content-type", "").startswith(COLUMNS_CONTENT_TYPE)
         received_at = now()
@@ -45,7 +53,7 @@ class Events:
             data = await read_body(request, self._parts.settings.body_seconds)
             self._parts.quotas.take(identity.account_id, len(data))
             batch = await self._parts.parse(
-                _parsed, data, encoding, received_at, identity.replaying, columnar
+                _parsed, data, encoding, received_at, identity.replaying, columnar, shape
             )
         header = FrameHeader(
             agent_id=identity.agent_id,
@@ -55,6 +63,7 @@ class Events:
             sequence=sequence,
             rows=batch.rows,
             received_at=received_at,
+            kind=shape.kind,
         )
         await asyncio.wrap_future(self._parts.writer.append(header, memoryview(batch.payload)))
         log.info("batch stored", agent=str(identity.agent_id), sequence=sequence, rows=batch.rows)
@@ -74,7 +83,16 @@ def batch_number(request: Request) -> tuple[UUID, int]:
     return boot_id, int(raw)
 
 
+def shape_of(request: Request) -> Shape:
+    """What the batch's events look like. Raises ``UnknownKind``."""
+    kind = request.headers.get(KIND_HEADER, REQUESTS.kind)
+    if kind not in SHAPES:
+        raise UnknownKind(kind, tuple(SHAPES))
+    return SHAPES[kind]
+
+
 def _parsed(data: bytes, encoding: str, received_at: datetime, *origin: Any) -> Batch:
-    replaying, columnar = origin
+    replaying, columnar, shape = origin
     parse = parse_columns if columnar else parse_batch
-    return parse(decompress(data, encoding), received_at=received_at, replaying=bool(replaying))
+    plain = decompress(data, encoding)
+    return parse(plain, received_at=received_at, replaying=bool(replaying), shape=shape)

@@ -9,6 +9,7 @@ from django.db import close_old_connections, connections
 from fleet import selectors, services
 from fleet.errors import TokenRefused
 from fleet.selectors import AgentIdentity
+from pulse.ingest.columns import SHAPES
 from qcloud.kernel.scope import scoped
 from wire.protocol import (
     COLUMNS_CONTENT_TYPE,
@@ -47,6 +48,7 @@ class FleetGateway:
         """Raises ``NotFound``."""
         answer = services.agent_heartbeat(identity=identity, request=request)
         answer.formats = [EVENTS_CONTENT_TYPE, COLUMNS_CONTENT_TYPE]
+        answer.events = list(SHAPES)
         return answer
 
     def config(self, identity: AgentIdentity) -> dict[str, Any]:

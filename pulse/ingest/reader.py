@@ -14,30 +14,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
-from pulse.ingest.columns import COLUMNS, TYPE_KEY, WIRE_SCHEMA
+from pulse.ingest.columns import TYPE_KEY, Shape
 
 _SAMPLES: Final = 16
 _READ: Final = pj.ReadOptions(use_threads=False, block_size=4 * 1024 * 1024)
-_WHOLE: Final = pj.ParseOptions(explicit_schema=WIRE_SCHEMA, unexpected_field_behavior="ignore")
-_KNOWN: Final = frozenset(WIRE_SCHEMA.names)
-_ALWAYS: Final = frozenset({TYPE_KEY, *(column.key for column in COLUMNS if column.required)})
 _line: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def read_lines(data: bytes, ends: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:
+def read_lines(data: bytes, ends: np.ndarray[Any, np.dtype[np.int64]], shape: Shape) -> pa.Table:
     """A column for each required field and each other one that some line has, by wire name.
 
     ``ends`` are the places of the newlines. An optional column may be there without a value.
     Raises ``pa.ArrowInvalid``.
     """
     keys = _sampled(data, ends)
-    if keys <= _KNOWN:
+    if keys <= frozenset(shape.wire.names):
         try:
-            return _read(data, _only(keys | _ALWAYS))
+            return _read(data, _only(shape, keys))
         except pa.ArrowInvalid:
             # A field that no sample has, or a broken line: the whole contract tells.
-            return _read(data, _WHOLE)
-    return _read(data, _WHOLE)
+            return _read(data, _whole(shape))
+    return _read(data, _whole(shape))
 
 
 def _read(data: bytes, parse: pj.ParseOptions) -> pa.Table:
@@ -56,7 +53,13 @@ def _sampled(data: bytes, ends: np.ndarray[Any, np.dtype[np.int64]]) -> frozense
     return frozenset(found)
 
 
+@lru_cache
+def _whole(shape: Shape) -> pj.ParseOptions:
+    return pj.ParseOptions(explicit_schema=shape.wire, unexpected_field_behavior="ignore")
+
+
 @lru_cache(maxsize=256)
-def _only(keys: frozenset[str]) -> pj.ParseOptions:
-    fields = [field for field in WIRE_SCHEMA if field.name in keys]
+def _only(shape: Shape, keys: frozenset[str]) -> pj.ParseOptions:
+    wanted = keys | {TYPE_KEY, *(column.key for column in shape.columns if column.required)}
+    fields = [field for field in shape.wire if field.name in wanted]
     return pj.ParseOptions(explicit_schema=pa.schema(fields), unexpected_field_behavior="error")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pulse.loader.routes import template_of
 from pulse.loader.vendors import vendor_of
 from pulse.spool.frames import Frame
+from pulse.store.kinds import KINDS
 
 _EXTERNAL = "egress-external"
 
@@ -31,8 +32,16 @@ def events_of(frame: Frame) -> pa.Table:
     return pa.ipc.open_stream(pa.py_buffer(frame.payload)).read_all()
 
 
+def by_kind(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
+    """The frames of each kind, in their order."""
+    found: dict[str, list[Frame]] = {}
+    for frame in frames:
+        found.setdefault(frame.header.kind, []).append(frame)
+    return found
+
+
 def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
-    """The rows of all frames as columns of ``requests``, one chunk a column.
+    """The rows of all frames, which are of one kind, as columns of its table, one chunk each.
 
     A column that no event of a frame has is null there; the store fills in its default.
     Raises ``pa.ArrowInvalid``.
@@ -45,14 +54,15 @@ def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
             addresses = _addresses(table[name].combine_chunks())
             table = table.set_column(table.column_names.index(name), name, addresses)
     table = table.append_column("load_id", _repeated(load_id, table.num_rows))
-    table = table.append_column("vendor", _vendors(table))
-    return table.append_column("route", _routes(table))
+    for name in KINDS[frames[0].header.kind].derived:
+        table = table.append_column(name, _DERIVED[name](table))
+    return table
 
 
 def hours_of(frames: Sequence[Frame]) -> set[Hour]:
-    """Every hour that the frames have events in."""
+    """Every hour that the frames have requests in: nothing else is usage."""
     found = set()
-    for frame in frames:
+    for frame in _requests(frames):
         hours = pc.unique(pc.floor_temporal(events_of(frame)["timestamp"], unit="hour"))
         header = frame.header
         found |= {Hour(header.account_id, header.environment_id, h) for h in hours.to_pylist()}
@@ -60,13 +70,17 @@ def hours_of(frames: Sequence[Frame]) -> set[Hour]:
 
 
 def quarters_of(frames: Sequence[Frame]) -> dict[UUID, set[datetime]]:
-    """By account, when each quarter of an hour begins that the frames have events in."""
+    """By account, when each quarter of an hour begins that the frames have requests in."""
     found: dict[UUID, set[datetime]] = {}
-    for frame in frames:
+    for frame in _requests(frames):
         moments = events_of(frame)["timestamp"]
         quarters = pc.unique(pc.floor_temporal(moments, multiple=15, unit="minute"))
         found.setdefault(frame.header.account_id, set()).update(quarters.to_pylist())
     return found
+
+
+def _requests(frames: Sequence[Frame]) -> list[Frame]:
+    return [frame for frame in frames if frame.header.kind == "request"]
 
 
 def _with_origin(frame: Frame, events: pa.Table) -> pa.Table:
@@ -121,6 +135,9 @@ def _routes(table: pa.Table) -> Any:
     known = [template_of(path) for path in paths.dictionary.to_pylist()]
     names = pc.dictionary_encode(pa.array(known, pa.string()))
     return pa.DictionaryArray.from_arrays(pc.take(names.indices, paths.indices), names.dictionary)
+
+
+_DERIVED: Final = {"vendor": _vendors, "route": _routes}
 
 
 def _plain(column: pa.ChunkedArray) -> Any:

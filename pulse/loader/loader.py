@@ -1,7 +1,7 @@
 """The loader's steps. Each may be the last one before a kill; the next start goes on.
 
 1. *claim*: one PostgreSQL transaction takes the batch numbers and writes the pending load.
-2. *insert*: one block into the event store, on disk when the call returns.
+2. *insert*: one block a kind of event into the event store, on disk when the call returns.
 3. *finish*: one transaction marks the load done and the hours as touched.
 4. *remove*: the segments are unlinked.
 
@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 from django.db.models import QuerySet
 
-from pulse.loader.block import Hour, block_of, hours_of, quarters_of
+from pulse.loader.block import Hour, block_of, by_kind, hours_of, quarters_of
 from pulse.loader.ledger import claim
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
@@ -86,8 +86,7 @@ class Loader:
             return None
         contents = read_segments(self._folder, paths)
         load, frames = self._claim(paths, contents)
-        if frames:
-            self._insert(load, frames, str(load.id))
+        self._insert(load, frames)
         self._finish(load, hours_of(frames))
         self._remove(paths)
         log.info(
@@ -135,29 +134,37 @@ class Loader:
             touch(load.id, quarters_of([frame for _, frame in counted]))
         return load, [frame for _, frame in counted]
 
-    def _insert(self, load: Load, frames: list[Frame], token: str) -> None:
-        written = insert_load(self._store, block_of(frames, load.id), token)
-        if written != load.rows:
-            self._settle(load, frames)
+    def _insert(self, load: Load, frames: list[Frame]) -> None:
+        for kind, some in by_kind(frames).items():
+            written = insert_load(self._store, block_of(some, load.id), str(load.id), kind)
+            if written != _rows(some):
+                self._settle_kind(load.id, kind, some)
 
     def _settle(self, load: Load, frames: list[Frame]) -> None:
         """Compare the store with the load, and make them equal."""
-        self._wait_for(str(load.id))
-        found = count_load(self._store, load.id)
-        if found == load.rows:
+        for kind, some in by_kind(frames).items():
+            self._settle_kind(load.id, kind, some)
+
+    def _settle_kind(self, load_id: UUID, kind: str, frames: list[Frame]) -> None:
+        self._wait_for(str(load_id))
+        rows = _rows(frames)
+        found = count_load(self._store, load_id, kind)
+        if found == rows:
             return
-        log.warning("loader: a load was not whole", load=str(load.id), found=found, rows=load.rows)
-        token = str(load.id)
+        log.warning(
+            "loader: a load was not whole", load=str(load_id), kind=kind, found=found, rows=rows
+        )
+        token = str(load_id)
         if found:
-            delete_load(self._store, load.id)
+            delete_load(self._store, load_id, kind)
             # The engine remembers the old token and would take the rows for a repetition.
-            token = f"{load.id}/{new_id()}"
-        insert_load(self._store, block_of(frames, load.id), token)
-        found = count_load(self._store, load.id)
-        if found != load.rows:
+            token = f"{load_id}/{new_id()}"
+        insert_load(self._store, block_of(frames, load_id), token, kind)
+        found = count_load(self._store, load_id, kind)
+        if found != rows:
             raise RuntimeError(
-                f"load {load.id} has {found} rows in the event store instead of {load.rows};"
-                " it stays pending and is tried again"
+                f"load {load_id} has {found} rows of the kind {kind} in the event store instead"
+                f" of {rows}; it stays pending and is tried again"
             )
 
     def _wait_for(self, token: str) -> None:
@@ -183,16 +190,16 @@ class Loader:
 
     def _salvage(self, load: Load, frames: list[Frame], missing: int) -> None:
         """Store what the spool still has of a load, and say that it is not all."""
-        rows = sum(frame.header.rows for frame in frames)
         log.error(
             "loader: frames of a load have vanished from the spool; their events are lost",
             load=str(load.id),
             missing=missing,
-            rows_kept=rows,
+            rows_kept=_rows(frames),
         )
-        if count_load(self._store, load.id) < rows:
-            delete_load(self._store, load.id)
-            insert_load(self._store, block_of(frames, load.id), f"{load.id}/{new_id()}")
+        for kind, some in by_kind(frames).items():
+            if count_load(self._store, load.id, kind) < _rows(some):
+                delete_load(self._store, load.id, kind)
+                insert_load(self._store, block_of(some, load.id), f"{load.id}/{new_id()}", kind)
         hours = {Hour(*row) for row in hours_of_load(self._store, load.id)}
         self._finish(load, hours, LoadState.LOST)
 
@@ -210,6 +217,10 @@ class Loader:
     def _loads(self, state: LoadState) -> QuerySet[Load]:
         loads: QuerySet[Load] = Load.objects.filter(spool_id=self._spool_id, state=state)
         return loads
+
+
+def _rows(frames: list[Frame]) -> int:
+    return sum(frame.header.rows for frame in frames)
 
 
 def _erased(contents: Contents) -> set[UUID]:

@@ -11,6 +11,7 @@ import structlog
 from pulse.loader.block import events_of
 from pulse.spool.folder import BAD, SpoolFolder
 from pulse.spool.frames import Damage, Frame, scan
+from pulse.store.kinds import KINDS
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,8 @@ def read_segments(folder: SpoolFolder, paths: list[Path]) -> Contents:
 def _is_readable(frame: Frame) -> bool:
     """Its checksum holds, so what cannot be read was written by another version."""
     try:
-        return bool(events_of(frame).num_rows == frame.header.rows)
+        known = frame.header.kind in KINDS
+        return known and bool(events_of(frame).num_rows == frame.header.rows)
     except pa.ArrowInvalid:
         return False
 

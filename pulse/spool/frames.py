@@ -41,6 +41,8 @@ class FrameHeader(msgspec.Struct, kw_only=True, frozen=True):
     sequence: int
     rows: int
     received_at: datetime
+    kind: str = "request"
+    """Of all its events. Frames from before have none and hold requests."""
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from typing import Any, Final
 from clickhouse_connect.driver.query import QueryResult
 
 from pulse.store.client import Store, default_store, unavailable
+from pulse.store.kinds import EVENT_TABLES
 from qcloud.kernel.scope import Scope, Tier
 
-TENANT_TABLES: Final = ("requests", "rollups")
+TENANT_TABLES: Final = (*EVENT_TABLES, "rollups")
 """Every table with rows of tenants; a test compares it with the tables that exist."""
 
 _NOTHING: Final = "0"
 _PAST_THE_FILTER: Final = re.compile(
-    r"\b(FROM|JOIN)\s+(?!(?:requests|rollups)\b(?!\s*[.(])|\(|\[)\S+"
+    rf"\b(FROM|JOIN)\s+(?!(?:{'|'.join(TENANT_TABLES)})\b(?!\s*[.(])|\(|\[)\S+"
     r"|\b(system|information_schema)\s*\.|\b(file|dictGet\w*|joinGet\w*)\s*\(",
     re.IGNORECASE,
 )
@@ -37,7 +38,7 @@ def ask(
     """
     if _PAST_THE_FILTER.search(sql):
         raise ValueError(
-            f"for a tenant only the table requests and its rollups may be read: {sql[:200]}"
+            f"for a tenant only the tables of events and rollups may be read: {sql[:200]}"
         )
     chosen = store or default_store()
     settings = {"additional_table_filters": _filters(chosen, _condition(scope)), "readonly": 1}

@@ -1,4 +1,4 @@
-"""Writing events: one load is one block, found again by its ``load_id``."""
+"""Writing events: one load is one block a kind, found again by its ``load_id``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pulse.store.client import Store, unavailable
 from pulse.store.gate import ask_as_system
+from pulse.store.kinds import EVENT_TABLES, KINDS
 
 # One block an INSERT, whatever its size: the engine must not cut a load into several parts.
 _ONE_BLOCK: Final = {
@@ -23,11 +24,12 @@ _ONE_BLOCK: Final = {
 }
 
 
-def insert_load(store: Store, table: pa.Table, token: str) -> int:
+def insert_load(store: Store, table: pa.Table, token: str, kind: str = "request") -> int:
     """Write the rows as one block; returns how many the engine says it wrote.
 
-    When it returns, they are on disk. The same ``token`` again writes nothing. Column names
-    are those of ``requests``; columns that are missing take their defaults. Raises
+    When it returns, they are on disk. The same ``token`` again writes nothing; each table has
+    tokens of its own. Column names are those of the kind's table; columns that are missing
+    take their defaults. Raises
     ``StoreUnavailable`` (the insert may or may not have happened) or ``ClickHouseError``.
     """
     sink = pa.BufferOutputStream()
@@ -36,7 +38,7 @@ def insert_load(store: Store, table: pa.Table, token: str) -> int:
     client = store.client()
     with unavailable(store.settings):
         summary = client.raw_insert(
-            "requests",
+            KINDS[kind].table,
             column_names=table.column_names,
             insert_block=sink.getvalue().to_pybytes(),
             fmt="ArrowStream",
@@ -45,14 +47,18 @@ def insert_load(store: Store, table: pa.Table, token: str) -> int:
     return int(summary.written_rows)
 
 
-def count_load(store: Store, load_id: UUID) -> int:
-    """Rows of this load that are in the store."""
-    sql = "SELECT count() FROM requests WHERE load_id = {load:UUID}"
-    return int(ask_as_system("loader: verify", sql, {"load": load_id}, store=store)[0][0])
+def count_load(store: Store, load_id: UUID, kind: str = "") -> int:
+    """Rows of this load that are in the store, of one kind or of all."""
+    tables = [KINDS[kind].table] if kind else EVENT_TABLES
+    rows = 0
+    for table in tables:
+        sql = f"SELECT count() FROM {table} WHERE load_id = {{load:UUID}}"  # noqa: S608
+        rows += int(ask_as_system("loader: verify", sql, {"load": load_id}, store=store)[0][0])
+    return rows
 
 
 def hours_of_load(store: Store, load_id: UUID) -> list[tuple[UUID, UUID, datetime]]:
-    """Account, environment and hour of every hour that this load has events in."""
+    """Account, environment and hour of every hour that this load has requests in."""
     sql = (
         "SELECT DISTINCT account_id, environment_id, toStartOfHour(timestamp) FROM requests"
         " WHERE load_id = {load:UUID}"
@@ -61,11 +67,11 @@ def hours_of_load(store: Store, load_id: UUID) -> list[tuple[UUID, UUID, datetim
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def delete_load(store: Store, load_id: UUID) -> None:
+def delete_load(store: Store, load_id: UUID, kind: str) -> None:
     """Remove what a broken insert left; returns when it is gone."""
     with unavailable(store.settings):
         store.client().command(
-            "ALTER TABLE requests DELETE WHERE load_id = {load:UUID}",
+            f"ALTER TABLE {KINDS[kind].table} DELETE WHERE load_id = {{load:UUID}}",
             parameters={"load": load_id},
             settings={"mutations_sync": 2},
         )

@@ -194,7 +194,7 @@ def test_the_writer_rotates_by_count_and_by_time(tmp_path: Path) -> None:
     for number in range(5_001):
         writer.add(b"%d\n" % number)
     writer.tick()
-    writer._began -= 2.0
+    writer._gathering["request"].began -= 2.0
     writer.tick()
     assert writer.close(5.0)
     batches = drain(spool)

@@ -51,7 +51,7 @@ def test_the_filter_holds_wherever_the_table_is_named(store: Store, statement: s
     ],
 )
 def test_no_other_source_is_asked_for_a_tenant(store: Store, statement: str) -> None:
-    with pytest.raises(ValueError, match="only the table requests"):
+    with pytest.raises(ValueError, match="only the tables of events"):
         ask(STRANGER, statement, {}, store=store)
 
 
