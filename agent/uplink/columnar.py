@@ -29,7 +29,8 @@ def is_possible() -> bool:
 def columns_of(lines: bytes, kind: str = "request") -> bytes:
     """The events of these lines, all of one kind, as an Arrow IPC stream.
 
-    Columns are named as in ``wire.events``. A column that no line has is left out. Raises ``ValueError`` for lines that are no events.
+    Columns are named as in ``wire.events``. A column that no line has is left out. Raises
+    ``ValueError`` for lines that are no events.
     """
     import pyarrow as pa
     import pyarrow.json as pj

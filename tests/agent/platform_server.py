@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import zstandard
 
 from wire.config import config_digest
-from wire.events import RequestEvent, decode_line
+from wire.events import Event, RequestEvent, decode_event, decode_line
 
 REGISTRATION_TOKEN = "qcr_test"
 Answer = tuple[int, dict[str, Any], dict[str, str]]
@@ -33,8 +33,11 @@ class Platform:
     def __init__(self) -> None:
         self.config: dict[str, Any] = {"version": 2}
         self.interval = 30.0
+        self.kinds: list[str] | None = None
+        """Kinds of events it takes; ``None``: a platform from before kinds, which says nothing."""
         self.agents: dict[str, UUID] = {}
         self.ledger: dict[tuple[UUID, str, int], bytes] = {}
+        self.kind_of: dict[tuple[UUID, str, int], str] = {}
         self.order: list[tuple[str, int]] = []
         self.registrations: list[dict[str, Any]] = []
         self.heartbeats: list[dict[str, Any]] = []
@@ -66,8 +69,14 @@ class Platform:
     @property
     def events(self) -> list[RequestEvent]:
         with self.lock:
-            bodies = list(self.ledger.values())
+            bodies = [b for key, b in self.ledger.items() if self.kind_of[key] == "request"]
         return [decode_line(line) for body in bodies for line in body.splitlines()]
+
+    def others(self, kind: str) -> list[Event]:
+        """Events of another kind than requests."""
+        with self.lock:
+            bodies = [b for key, b in self.ledger.items() if self.kind_of[key] == kind]
+        return [decode_event(line, kind) for body in bodies for line in body.splitlines()]
 
     def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         deadline = time.monotonic() + seconds
@@ -138,7 +147,10 @@ class Handler(BaseHTTPRequestHandler):
             return _refusal(401, "agent.token", "unknown token")
         self.platform.heartbeats.append(json.loads(body))
         digest = config_digest(self.platform.config)
-        return 200, {"configDigest": digest, "intervalSeconds": self.platform.interval}, {}
+        answer = {"configDigest": digest, "intervalSeconds": self.platform.interval}
+        if self.platform.kinds is not None:
+            answer["events"] = self.platform.kinds
+        return 200, answer, {}
 
     def _events(self, body: bytes) -> Answer | None:
         platform = self.platform
@@ -162,6 +174,7 @@ class Handler(BaseHTTPRequestHandler):
                 return _refusal(409, "pulse.sequence", "the number is taken by other bytes")
             platform.duplicates += known is not None
             platform.ledger[key] = body
+            platform.kind_of[key] = self.headers.get("X-QCloud-Kind", "request")
             platform.order.append((boot, sequence))
         return 200, {"accepted": body.count(b"\n"), "sequence": sequence}, {}
 
