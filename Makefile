@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PARALLEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help agent-wheel agent-binary run install install-dev test test-fast smoke bench lint format lock clean-data clean
+.PHONY: help agent-wheel agent-binary run install install-dev test test-fast smoke drill bench lint format lock clean-data clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-fast:  ## The loop of a working day: everything quick, under a minute.
 
 smoke: install-dev  ## Two nodes, two customers, real traffic to an invoice; one JSON line at the end.
 	@$(PYTHON) -m tests.e2e.smoke
+
+drill: install-dev  ## Kill everything at random under load, ten minutes (DRILL_SECONDS=), then count; one JSON line at the end.
+	@$(PYTHON) -m tests.e2e.drill
 
 bench: install-dev  ## Measure; ONLY=name[,name] for a part. One JSON object a line.
 	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))

@@ -17,6 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     redbeat_redis_url=settings.CELERY_REDBEAT_REDIS_URL,
     redbeat_redis_options=settings.CELERY_REDBEAT_REDIS_OPTIONS,
+    redbeat_lock_timeout=settings.CELERY_REDBEAT_LOCK_TIMEOUT,
 )
 app.autodiscover_tasks()
 

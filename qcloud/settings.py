@@ -166,6 +166,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_REDBEAT_REDIS_URL = without_password(REDIS_URL)
 CELERY_REDBEAT_REDIS_OPTIONS = present_login(REDIS_URL)
 CELERY_BEAT_SCHEDULER = "redbeat.RedBeatScheduler"
+# A beat that was killed leaves its lock behind, and until that ends nothing periodic happens:
+# by default 25 minutes. The one that runs renews it at every turn.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_REDBEAT_LOCK_TIMEOUT = 30
 CELERY_BEAT_SCHEDULE = {
     "issues": {"task": "pulse.watching.find_issues", "schedule": 60.0},
     "vendors": {"task": "pulse.watching.note_vendors", "schedule": 60.0},

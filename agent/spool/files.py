@@ -17,7 +17,7 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def make_private(directory: Path) -> None:
-    """The directory, and parents that are missing, readable by nobody else.
+    """The directory, and parents that are missing, readable by nobody else, and durable.
 
     A directory that is there keeps its mode: the path comes from a setting, and taking
     ``/tmp`` or ``/var/lib`` away from everybody else would break the node. Whatever lies in
@@ -27,6 +27,8 @@ def make_private(directory: Path) -> None:
     for folder in reversed([directory, *directory.parents]):
         if not folder.exists():
             folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+            # What is durable in it is lost with its name.
+            sync_directory(folder.parent)
     if not directory.stat().st_mode & _OTHERS_WRITE:
         return
     if any(directory.iterdir()):

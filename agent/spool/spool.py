@@ -24,7 +24,7 @@ import zstandard
 
 from agent.counters import Counters
 from agent.spool.batch import REQUESTS, Batch, awake, batch_at, batch_name, compress, decompress
-from agent.spool.files import HALF_WRITTEN, is_full, make_private, write_whole
+from agent.spool.files import HALF_WRITTEN, is_full, make_private, sync_directory, write_whole
 
 SPOOL_LIMIT: Final = 512 * 1024 * 1024
 SPOOL_SECONDS: Final = 7 * 24 * 3600.0
@@ -141,7 +141,7 @@ class Spool:
         self._take(batch)
         self._drop(reason, batch.events)
         self._rejected_room(batch.size)
-        batch.path.rename(self._rejected / f"{batch.boot}-{batch.path.name}")
+        self._put_aside(batch)
 
     def retire(self, batch: Batch) -> bytes:
         """The lines of a batch that must go out under other numbers.
@@ -152,7 +152,7 @@ class Spool:
         lines = decompress(batch.path.read_bytes())
         self._take(batch)
         self._rejected_room(batch.size)
-        batch.path.rename(self._rejected / f"{batch.boot}-{batch.path.name}")
+        self._put_aside(batch)
         return lines
 
     def expire(self) -> None:
@@ -209,6 +209,13 @@ class Spool:
             self._events -= batch.events
         if batch.boot != self.boot:
             _remove_if_empty(batch.path.parent)
+
+    def _put_aside(self, batch: Batch) -> None:
+        """Durably: a power cut must not bring it back, when it has perhaps gone out otherwise."""
+        batch.path.rename(self._rejected / f"{batch.boot}-{batch.path.name}")
+        sync_directory(self._rejected)
+        if batch.path.parent.exists():
+            sync_directory(batch.path.parent)
 
     def _drop(self, reason: str, events: int) -> None:
         self._counters.drop("event", reason, events)

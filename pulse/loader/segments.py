@@ -9,7 +9,7 @@ import pyarrow as pa
 import structlog
 
 from pulse.loader.block import events_of
-from pulse.spool.folder import BAD, SpoolFolder
+from pulse.spool.folder import BAD, SpoolFolder, write_durably
 from pulse.spool.frames import Damage, Frame, scan
 from pulse.store.kinds import KINDS
 
@@ -55,7 +55,7 @@ def _is_readable(frame: Frame) -> bool:
 
 def _quarantine(folder: SpoolFolder, path: Path, offset: int, data: bytes) -> None:
     target = folder.quarantine / f"{path.stem}-{offset}{BAD}"
-    target.write_bytes(data)
+    write_durably(target, data)
     log.error(
         "spool: damaged bytes put aside; batches in them are lost",
         segment=path.name,

@@ -26,8 +26,8 @@ class SpoolFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.quarantine = path / "quarantine"
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.quarantine.mkdir(mode=0o700, exist_ok=True)
+        _make(path)
+        _make(self.quarantine)
 
     def lock(self, role: str) -> IO[str]:
         """Hold ``role`` (``ingest`` or ``loader``) until the file is closed.
@@ -54,10 +54,7 @@ class SpoolFolder:
         """Made once; tells this spool's loads from another's."""
         path = self.path / "identity"
         if not path.exists():
-            scratch = path.with_suffix(".new")
-            scratch.write_text(f"{new_id()}\n")
-            scratch.replace(path)
-            self.sync()
+            write_durably(path, f"{new_id()}\n".encode())
         return UUID(path.read_text().strip())
 
     def closed_segments(self) -> list[Path]:
@@ -84,8 +81,31 @@ class SpoolFolder:
 
     def sync(self) -> None:
         """Make names that were created or changed survive a power cut."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_names(self.path)
+
+
+def sync_names(directory: Path) -> None:
+    """Make names in it that were created or changed survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """A file that after a power cut is there whole, or not at all. Raises ``OSError``."""
+    scratch = path.with_name(f"{path.name}.new")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    sync_names(path.parent)
+
+
+def _make(folder: Path) -> None:
+    """The folder, and those above it that are missing; their names survive a power cut."""
+    for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+        sync_names(missing.parent)
