@@ -10,7 +10,7 @@ from celery import shared_task
 
 from identity.services.erasure import erasure_work
 from pulse.erasure import erase
-from pulse.errors import ErasureWaits, StoreUnavailable
+from pulse.errors import ErasureWaits, HeldBack, StoreUnavailable
 from pulse.policies import ERASURE
 from qcloud.kernel.erasure import erase_rows
 
@@ -22,7 +22,7 @@ def erase_accounts() -> int:
     """Forget the events, and what was found in them, of accounts that are being erased."""
     try:
         return erasure_work(ERASURE, _forget, apart=True)
-    except (ErasureWaits, StoreUnavailable) as error:
+    except (ErasureWaits, HeldBack, StoreUnavailable) as error:
         # The next minute goes on where this one stopped.
         log.warning("an account's events are not erased yet", reason=error.message)
         return 0

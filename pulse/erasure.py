@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from pulse.errors import ErasureWaits
+from pulse.holding import refuse_if_held
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
 from pulse.store.client import Store
 from pulse.store.erasure import delete_rows_of, rows_of
@@ -48,8 +49,10 @@ def erase(
     The caller has checked who asks, journals it, and has revoked the account's tokens. From
     now on batches of the account that wait in a spool are left out; loads that began earlier
     are waited for, up to ``patience`` seconds. Calling it again is harmless. Raises
-    ``ErasureWaits`` or ``StoreUnavailable``: call it again later.
+    ``HeldBack`` (a legal hold is in force; nothing was changed), ``ErasureWaits`` or
+    ``StoreUnavailable``: call it again later.
     """
+    refuse_if_held(account_id)
     since = _mark(account_id)
     _wait_for_loads(since, patience)
     before = rows_of(account_id, store=store)

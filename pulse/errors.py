@@ -117,3 +117,15 @@ class ErasureWaits(QCloudError):
             f"{loads} loads that began before the erasure are not in the event store yet: the"
             " loader or the event store is behind or stopped. Start them and erase again",
         )
+
+
+class HeldBack(QCloudError):
+    """A legal hold forbids it."""
+
+    def __init__(self, holds: int) -> None:
+        super().__init__(
+            "pulse.held_back",
+            409,
+            f"{holds} legal holds are on this account's traffic, and nothing of it may be erased."
+            " Lift them under Settings → Retention first",
+        )

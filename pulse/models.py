@@ -127,6 +127,7 @@ from pulse.tables import (  # noqa: E402  Django looks here
     alerts,  # noqa: F401
     frozen,  # noqa: F401
     issues,  # noqa: F401
+    retention,  # noqa: F401
     rollups,  # noqa: F401
     vendors,  # noqa: F401
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from audit.policies import RETENTION
+from pulse.retention import limits  # noqa: F401  its settings are declared there
 from qcloud.kernel import erasure
 from qcloud.kernel.settings import integer
 

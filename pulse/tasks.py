@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from celery import shared_task
 
-from pulse import closing, watching  # noqa: F401  their tasks
+from pulse import closing, retaining, watching  # noqa: F401  their tasks
 from pulse.errors import StoreUnavailable
 from pulse.metering import recompute_touched
 from pulse.models import Load, LoadState

@@ -86,10 +86,18 @@ def erasure_step_done(account_id: UUID, step: str, removed: dict[str, int]) -> N
 
 
 def _due() -> list[UUID]:
-    """Closing, over the date, and with nobody left below."""
+    """Closing, over the date, with nobody left below, and no room objects."""
     with unscoped("erasure: the progress of an account's end"):
         rows = Account.objects.filter(state=AccountState.CLOSING, erase_at__lte=now())
-        return [row.id for row in rows.order_by("-account_path") if not _has_below(row)]
+        free = [row.id for row in rows.order_by("-account_path") if not _has_below(row)]
+    return [account_id for account_id in free if not _objected(account_id)]
+
+
+def _objected(account_id: UUID) -> bool:
+    reasons = erasure.objections(account_id)
+    if reasons:
+        log.warning("an account is not erased yet", account=str(account_id), reasons=reasons)
+    return bool(reasons)
 
 
 def _is_due(row: Account) -> bool:

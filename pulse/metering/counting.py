@@ -7,7 +7,7 @@ one after the other, because a slower, older count must not overwrite a newer on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,8 +16,10 @@ from django.db import connection
 
 from identity.selectors import scope_of
 from pulse.models import TouchedHour, UsageHour
+from pulse.retention.kinds import Kind
 from pulse.store.client import Store
 from pulse.store.usage import HourCount, count_hours, count_range
+from pulse.tables.retention import RetentionMark
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.scope import Scope, unscoped
@@ -25,6 +27,7 @@ from qcloud.kernel.scope import Scope, unscoped
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 5_000
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTED: Final = (
     "requests",
     "requests_ingress",
@@ -52,12 +55,16 @@ def recompute_usage(
 ) -> int:
     """Count again every hour that begins in ``[since, until)``, whole hours.
 
-    An hour whose events are gone counts zero afterwards. Returns how many hours have events.
-    Raises ``NotFound`` for an unknown account, ``StoreUnavailable``.
+    An hour whose events are gone counts zero afterwards, but hours whose events expired stay
+    as they were counted. Returns how many hours have events. Raises ``NotFound`` for an
+    unknown account, ``StoreUnavailable``.
     """
     scope = scope_of(account_id)
     with unscoped("metering: recount a range"):
-        _wait_for_others(account_id)
+        wait_for_counting(account_id)
+        since = max(since, expired_through(account_id))
+        if since >= until:
+            return 0
         counts = count_range(account_id, since, until, store=store)
         known = UsageHour.objects.filter(account_id=account_id, hour__gte=since, hour__lt=until)
         pairs = set(known.values_list("environment_id", "hour"))
@@ -70,7 +77,7 @@ def recompute_account(account_id: UUID, *, store: Store | None = None) -> int:
     done = 0
     while True:
         with unscoped("metering: recount touched hours"):
-            _wait_for_others(account_id)
+            wait_for_counting(account_id)
             notes = list(TouchedHour.objects.filter(account_id=account_id)[:_AT_ONCE])
             if notes:
                 done += _recount(account_id, notes, store)
@@ -85,19 +92,32 @@ def _recount(account_id: UUID, notes: list[TouchedHour], store: Store | None) ->
     except NotFound:
         log.error("metering: events of an account that does not exist", account=str(account_id))  # noqa: TRY400
         return 0
-    touched = {(note.environment_id, note.hour) for note in notes}
+    expired = expired_through(account_id)
+    touched = {(note.environment_id, note.hour) for note in notes if note.hour >= expired}
+    if late := sum(note.hour < expired for note in notes):
+        log.warning(
+            "metering: events came behind their retention", account=str(account_id), hours=late
+        )
     found = count_hours(account_id, {hour for _, hour in touched}, store=store)
     counts = [count for count in found if (count.environment_id, count.hour) in touched]
     _write(scope, [*counts, *_zeros(touched, counts)])
     return len(touched)
 
 
-def _wait_for_others(account_id: UUID) -> None:
+def wait_for_counting(account_id: UUID) -> None:
     """Until this transaction ends, nobody else counts this account."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"usage {account_id}"]
         )
+
+
+def expired_through(account_id: UUID) -> datetime:
+    """Hours before it have lost their events to retention and are never counted again. Stands
+    still while this account is counted. In system mode.
+    """
+    marks = RetentionMark.objects.filter(account_id=account_id, kind=Kind.REQUESTS)
+    return marks.values_list("through", flat=True).first() or _NEVER
 
 
 def _zeros(pairs: set[tuple[UUID, datetime]], counts: list[HourCount]) -> list[HourCount]:

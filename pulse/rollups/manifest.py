@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from pulse.retention.kinds import Kind
 from pulse.store.rolled.cover import Manifest
 from pulse.store.rolled.kinds import DAY, HOUR, QUARTER
+from pulse.tables.retention import RetentionMark
 from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.scope import Scope, Tier, scoped
 
@@ -31,7 +33,13 @@ def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
             .values_list("since", "until")
             .distinct()
         )
-        dirty = sorted({(_seconds(low), _seconds(high)) for low, high in notes})
+        spans = {(_seconds(low), _seconds(high)) for low, high in notes}
+        # Behind the retention of requests nothing is dirty: what came late is counted by nobody.
+        gone = RetentionMark.objects.filter(account_id=scope.account_id, kind=Kind.REQUESTS)
+        floor = max(
+            (_seconds(moment) for moment in gone.values_list("through", flat=True)), default=0
+        )
+        dirty = sorted((max(low, floor), high) for low, high in spans if high > floor)
         first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
         days = list(
             RollupDay.objects.filter(

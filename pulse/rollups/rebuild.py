@@ -19,6 +19,7 @@ import structlog
 from django.db import connection
 
 from pulse.models import Load, LoadState
+from pulse.retention.kinds import Kind
 from pulse.rollups.manifest import day_of, day_start
 from pulse.store.client import Store
 from pulse.store.rolled.cover import joined
@@ -31,6 +32,7 @@ from pulse.store.rolled.write import (
     remove_versions,
     versions_of,
 )
+from pulse.tables.retention import RetentionMark
 from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
@@ -94,7 +96,7 @@ def _some(account_id: UUID, store: Store | None) -> tuple[int, bool]:
     """Count some touched days; how many quarters, and whether notes are left to be counted."""
     ended = int(now().timestamp()) // QUARTER * QUARTER
     with unscoped("rollups: count an account's quarters"):
-        _wait_for_others(account_id)
+        wait_for_rebuild(account_id)
         notes = _notes(account_id, ended)
         touched = _touched(account_id, notes, ended, store)
         days = [(day, list(group)) for day, group in groupby(touched, day_of)]
@@ -112,7 +114,16 @@ def _touched(
     account_id: UUID, notes: list[TouchedSpan], ended: int, store: Store | None
 ) -> list[int]:
     """Quarters under the notes that have requests, or had some when they were counted."""
-    spans = joined([(_seconds(note.since), min(_seconds(note.until), ended)) for note in notes])
+    gone = RetentionMark.objects.filter(account_id=account_id, kind=Kind.REQUESTS)
+    floor = max((_seconds(mark.through) for mark in gone), default=0)
+    # What came behind its retention changes nothing: those quarters stay as they were counted.
+    spans = joined(
+        [
+            (max(_seconds(note.since), floor), min(_seconds(note.until), ended))
+            for note in notes
+            if _seconds(note.until) > floor
+        ]
+    )
     if not spans:
         return []
     found = set(quarters_with_requests(account_id, spans, store=store))
@@ -212,7 +223,7 @@ def _version_at(moment: datetime) -> int:
     return int(moment.timestamp() * 1e6) << FLAG_BITS
 
 
-def _wait_for_others(account_id: UUID) -> None:
+def wait_for_rebuild(account_id: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"rollups {account_id}"]

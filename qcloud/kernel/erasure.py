@@ -7,6 +7,7 @@ table does so without being named anywhere. Who drives the steps is ``identity``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -24,6 +25,7 @@ COLUMN: Final = "account_id"
 class _Registry:
     steps: dict[str, int] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    objectors: list[Callable[[UUID], str]] = field(default_factory=list)
 
 
 _registry: Final = _Registry(
@@ -40,6 +42,18 @@ def step(room: str, *, order: int) -> str:
 def keep(table: str, reason: str) -> None:
     """Declare that a table keeps an erased account's rows, and why."""
     _registry.kept[table] = reason
+
+
+def object_by(reason: Callable[[UUID], str]) -> None:
+    """Declare what may forbid the erasure of an account: a sentence why, or nothing."""
+    if reason not in _registry.objectors:
+        _registry.objectors.append(reason)
+
+
+def objections(account_id: UUID) -> list[str]:
+    """Why the account must not be erased now, in sentences for people; empty: it may."""
+    found = (reason(account_id) for reason in _registry.objectors)
+    return [sentence for sentence in found if sentence]
 
 
 def steps() -> tuple[str, ...]:

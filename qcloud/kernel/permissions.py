@@ -56,6 +56,7 @@ class Permission(StrEnum):
     PULSE_ALERT_READ = "pulse:alert:read"
     PULSE_ALERT_WRITE = "pulse:alert:write"
     PULSE_EXPORT_CREATE = "pulse:export:create"
+    PULSE_HOLD_WRITE = "pulse:hold:write"
     PULSE_ISSUE_READ = "pulse:issue:read"
     PULSE_ISSUE_WRITE = "pulse:issue:write"
     PULSE_OBJECT_READ = "pulse:object:read"
@@ -189,6 +190,7 @@ _OWNERS_ALONE: Final = frozenset(
         P.IDENTITY_DELEGATION_GRANT,
         P.IDENTITY_ROLE_WRITE,
         P.IDENTITY_STAFF_WRITE,
+        P.PULSE_HOLD_WRITE,
         P.VAULTSVC_KEY_SHRED,
     }
 )
@@ -257,6 +259,7 @@ NEVER_DELEGATED: Final = frozenset(
         P.IDENTITY_MFA_WRITE,
         P.IDENTITY_ROLE_WRITE,
         P.IDENTITY_STAFF_WRITE,
+        P.PULSE_HOLD_WRITE,
         P.QCLOUD_SETTINGS_WRITE,
         P.VAULTSVC_KEY_ROTATE,
         P.VAULTSVC_KEY_SHRED,
@@ -268,6 +271,9 @@ NEVER_DELEGATED: Final = frozenset(
 TAKES_OUT: Final = frozenset({P.IDENTITY_ACCOUNT_EXPORT, P.PULSE_EXPORT_CREATE})
 """They copy what the account has and change nothing of it: as reading, they go on while an
 account is suspended or closing."""
+GOES_ON: Final = TAKES_OUT | {P.PULSE_HOLD_WRITE}
+"""What a suspended or closing account may still do. A hold changes none of its data, and while
+one is in force the account cannot be erased: it must be possible to lift it."""
 
 
 def delegated(
@@ -353,7 +359,7 @@ def require(actor: Actor, permission: Permission) -> None:
             code="kernel.permission_missing",
             permission=permission.value,
         )
-    if permission.endswith(":read") or permission in TAKES_OUT:
+    if permission.endswith(":read") or permission in GOES_ON:
         return
     if actor.closing:
         raise Denied(

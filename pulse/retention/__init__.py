@@ -1,0 +1,1 @@
+"""How long data is kept, what may not be removed, and removing the rest."""
