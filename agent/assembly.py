@@ -22,7 +22,6 @@ from agent.door.server import LISTEN, DoorError, Pages, StatusServer
 from agent.link.scope import Scope, ScopeError, namespace_inode
 from agent.link.settings import LinkSettings
 from agent.metrics import Registry
-from agent.options import read_secret
 from agent.recording.format import RecordingError
 from agent.runner import OpenSource, Runner
 from agent.spool.boot import new_boot
@@ -32,8 +31,9 @@ from agent.stores.base import StoreContext, StoreError
 from agent.system import DataFolderError, agent_version, lock_data_folder, system_info
 from agent.uplink.client import Client, EndpointError
 from agent.uplink.identity import IdentityError, IdentityFile
-from agent.uplink.session import Session
+from agent.uplink.session import ReadToken, Session
 from agent.uplink.uplink import Uplink
+from agent.uplink.way import Way, token_of
 from agent.who import OnNode, nobody
 from wire.config import Config, ConfigError, EventStore, parse_config
 
@@ -47,15 +47,6 @@ def assembly_errors() -> tuple[type[Exception], ...]:
         ScopeError,
         SourceError, StoreError, TagsError,
     )  # fmt: skip
-
-
-class _Platform(NamedTuple):
-    """Which platform, how it is known, and whether it manages this agent."""
-
-    endpoint: str
-    token: str
-    allow_insecure: bool
-    managed: bool
 
 
 class _Own(NamedTuple):
@@ -77,9 +68,13 @@ def assemble(
     if options.replay is not None and not options.replay.is_file():
         raise RecordingError(f"{options.replay} cannot be read: there is no such file")
     own = _own(options)
-    platform = _platform(options, own, registration_token)
+    if own is None and not options.registration_endpoint:
+        raise EndpointError(
+            "nothing says what to do: set --config to a configuration file, or "
+            "set --registration-endpoint or REGISTRATION_ENDPOINT to the platform"
+        )
     with ExitStack() as stack:
-        yield _runner(options, own, platform, open_source, stack)
+        yield _runner(options, own, registration_token, open_source, stack)
 
 
 def _own(options: argparse.Namespace) -> _Own | None:
@@ -102,33 +97,12 @@ def _pulse(config: Config) -> EventStore | None:
     return stores[0] if stores else None
 
 
-def _platform(options: argparse.Namespace, own: _Own | None, token: str) -> _Platform | None:
-    """Raises ``EndpointError``: neither a platform nor a configuration is given."""
-    if own is None:
-        if not options.registration_endpoint:
-            raise EndpointError(
-                "nothing says what to do: set --config to a configuration file, or "
-                "set --registration-endpoint or REGISTRATION_ENDPOINT to the platform"
-            )
-        insecure = options.allow_insecure_platform
-        return _Platform(options.registration_endpoint, token, insecure, managed=True)
-    if own.pulse is None:
-        return None
-    # The document says http:// itself, and was warned of; nothing is hidden here.
-    insecure = own.pulse.allow_insecure or own.pulse.address.startswith("http://")
-    secret = _secret(own.pulse)
-    return _Platform(own.pulse.address, secret, insecure, managed=False)
-
-
-def _secret(store: EventStore) -> str:
-    if store.token is None:
-        return ""
-    if store.token.type == "text":
-        return store.token.value
+def _own_way(way: Way, store: EventStore) -> None:
+    """Opened before anything else, so that what is wrong ends the start with its own code."""
     try:
-        return read_secret(os.environ, store.token.value)
-    except OSError as error:
-        raise EndpointError(f"{store.token.value}_FILE cannot be read: {error}") from error
+        way.prepare(store)
+    except StoreError as error:
+        raise error.__cause__ or error from None
 
 
 def _scope(options: argparse.Namespace) -> Scope:
@@ -144,7 +118,7 @@ def _scope(options: argparse.Namespace) -> Scope:
 def _runner(
     options: argparse.Namespace,
     own: _Own | None,
-    platform: _Platform | None,
+    registration_token: str,
     open_source: OpenSource,
     stack: ExitStack,
 ) -> Runner:
@@ -152,7 +126,8 @@ def _runner(
     counters = Counters()
     boot = new_boot(options.data_dir / "spool")
     scope = _scope(options)
-    uplink = _uplink(options, platform, counters, boot, stack) if platform is not None else None
+    way = _way(options, own, registration_token, _Parts(counters, boot, stack))
+    managed = way.uplink if own is None else None
     around = Surroundings(
         base=LinkSettings(
             body_limit=options.http_buffer_size,
@@ -164,12 +139,12 @@ def _runner(
         metrics=Registry(),
         who_is=nobody if replaying else _on_node(options, counters, stack),
         tags=deployment_tags(options.tags),
-        uplink=uplink,
-        pulse=own.pulse if own is not None else None,
+        uplink=managed,
+        way=way if own is not None else None,
     )
     configuration = Configuration(around, options.config or PLATFORM)
-    if uplink is not None and uplink.managed:
-        uplink.session.follow(configuration.apply)
+    if managed is not None:
+        managed.session.follow(configuration.apply)
     watcher = None
     if own is not None:
         if not configuration.apply_text(own.text):
@@ -181,7 +156,7 @@ def _runner(
         reopen=not replaying,
         configuration=configuration,
         watcher=watcher,
-        uplink=uplink,
+        way=way,
         counters=counters,
         status_file=StatusFile(options.status_file),
         in_scope=(lambda _: True) if replaying else scope,
@@ -222,31 +197,66 @@ def _on_node(options: argparse.Namespace, counters: Counters, stack: ExitStack) 
     return OnNode(containers)
 
 
+class _Parts(NamedTuple):
+    """What an uplink is built with."""
+
+    counters: Counters
+    boot: UUID
+    stack: ExitStack
+
+
+def _way(options: argparse.Namespace, own: _Own | None, token: str, parts: _Parts) -> Way:
+    """To the platform that manages this agent, or to those that its own configuration names."""
+
+    def opened(client: Client, read_token: ReadToken) -> Uplink:
+        return _uplink(options, client, read_token, parts, managed=own is None)
+
+    if own is not None:
+        way = Way(opened, os.environ, ca_file=options.ca_file)
+        if own.pulse is not None:
+            _own_way(way, own.pulse)
+        return way
+    client = Client(
+        options.registration_endpoint, ca_file=options.ca_file,
+        allow_insecure=options.allow_insecure_platform,
+    )  # fmt: skip
+    return Way(opened, os.environ, uplink=opened(client, _token(options, token)))
+
+
+def _token(options: argparse.Namespace, token: str) -> ReadToken:
+    """A token given as a file is read again for each registration."""
+    if options.registration_token is not None or not os.environ.get("REGISTRATION_TOKEN_FILE"):
+        return lambda: token
+    return token_of(os.environ, "REGISTRATION_TOKEN")
+
+
 def _uplink(
     options: argparse.Namespace,
-    platform: _Platform,
-    counters: Counters,
-    boot: UUID,
-    stack: ExitStack,
+    client: Client,
+    read_token: ReadToken,
+    parts: _Parts,
+    *,
+    managed: bool,
 ) -> Uplink:
     """The way to the platform, and with it the data folder."""
-    client = Client(
-        platform.endpoint, ca_file=options.ca_file, allow_insecure=platform.allow_insecure
-    )
-    stack.callback(client.close)
-    stack.enter_context(lock_data_folder(options.data_dir))
+    parts.stack.enter_context(lock_data_folder(options.data_dir))
     system = system_info()
     session = Session(
         client,
         IdentityFile(options.data_dir),
-        registration_token=platform.token,
+        registration_token=read_token,
         name=options.name or system.hostname,
         version=agent_version(),
         replaying=options.replay is not None,
         system=system,
     )
+
+    def leave() -> None:
+        session.client.close()  # the one that it has then
+
+    parts.stack.callback(leave)
     spool = Spool(
-        options.data_dir / "spool", boot=boot, counters=counters, limit=options.spool_limit,
-        seconds=options.spool_age,
+        options.data_dir / "spool", boot=parts.boot, counters=parts.counters,
+        limit=options.spool_limit, seconds=options.spool_age,
     )  # fmt: skip
-    return Uplink(session, spool, counters, managed=platform.managed)
+    return Uplink(session, spool, parts.counters, managed=managed)

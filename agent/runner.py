@@ -25,6 +25,7 @@ from agent.status import Status, StatusFile
 from agent.stores.base import Event
 from agent.system import agent_version, resident_bytes
 from agent.uplink.uplink import Uplink
+from agent.uplink.way import Way
 from wire.events import RequestEvent
 from wire.protocol import HeartbeatRequest, ProbeState
 
@@ -50,7 +51,7 @@ class Runner:
         reopen: bool,
         configuration: Configuration,
         watcher: Watcher | None,
-        uplink: Uplink | None,
+        way: Way,
         counters: Counters,
         status_file: StatusFile,
         in_scope: InScope,
@@ -63,7 +64,7 @@ class Runner:
         self._reopen = reopen
         self._configuration = configuration
         self._watcher = watcher
-        self._uplink = uplink
+        self._way = way
         self._counters = counters
         self._status_file = status_file
         self._in_scope = in_scope
@@ -73,8 +74,6 @@ class Runner:
         self._pulse = pulse or Pulse()
         self._policy = configuration.running
         self._reporter = ConnectionReporter(self._report, agent=agent_version(), instance=str(boot))
-        if uplink is not None:
-            uplink.connect(self._health)
         self._state = "starting"
         self._began = time.monotonic()
         self._stop = False
@@ -100,8 +99,7 @@ class Runner:
     def run(self) -> int:
         """0 when all that was captured is delivered or safely on disk."""
         self._status_file.write(self.status())
-        if self._uplink is not None:
-            self._uplink.start()
+        self._way.start(self._health)
         if self._watcher is not None:
             self._watcher.start()
         self._configuration.changed.wait(CONFIG_WAIT_SECONDS)
@@ -184,6 +182,9 @@ class Runner:
         self._note_lost(source)
         self._probes = source.probes()
         self._reporter.tick()
+        if self._way.uplink is not None:
+            # Also when the configuration names it no longer: its last events are to be written.
+            self._way.uplink.tick()
         policy = self._configuration.take()
         if policy is not None:
             self._use(policy)
@@ -197,8 +198,8 @@ class Runner:
         return source
 
     def _beat_soon(self) -> None:
-        if self._uplink is not None:
-            self._uplink.beat_soon()
+        if self._way.uplink is not None:
+            self._way.uplink.beat_soon()
 
     def _replace(self, source: Source, linker: Linker, call_limit: int) -> Source:
         """Capture anew, with another limit; connections go on, older than the new source."""
@@ -236,10 +237,10 @@ class Runner:
         linker.shutdown(time.monotonic_ns())
         self._connections = 0
         deadline = time.monotonic() + DRAIN_SECONDS
-        uplink = self._uplink
-        written = uplink.flush(DRAIN_SECONDS / 2) if uplink is not None else True
         if self._watcher is not None:
             self._watcher.stop(0.1)
+        uplink = self._way.uplink
+        written = uplink.flush(DRAIN_SECONDS / 2) if uplink is not None else True
         stored = self._configuration.close(max(deadline - time.monotonic(), 0.1))
         delivered = self._deliver(deadline, ended=ended) if uplink is not None else stored
         if uplink is not None:
@@ -252,7 +253,7 @@ class Runner:
 
     def _deliver(self, deadline: float, *, ended: bool) -> bool:
         """A recording is delivered to its end; live traffic as far as the time allows."""
-        uplink = self._uplink
+        uplink = self._way.uplink
         if uplink is None:
             return True
 
@@ -265,7 +266,7 @@ class Runner:
     # -- telling -------------------------------------------------------------------
 
     def _health(self) -> HeartbeatRequest:
-        uplink = self._uplink
+        uplink = self._way.uplink
         return HeartbeatRequest(
             boot_id=self._boot,
             status="ok" if all(probe.active for probe in self._probes) else "degraded",
@@ -310,8 +311,8 @@ class Runner:
             config_refused=reload.refused,
             config_problem=reload.problem,
         )
-        if self._uplink is not None:
-            _add_uplink(status, self._uplink)
+        if self._way.uplink is not None:
+            _add_uplink(status, self._way.uplink)
         return status
 
 

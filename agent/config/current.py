@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -124,13 +124,12 @@ class Configuration:
         for problem in parsed.warnings[:_SAID_AT_MOST]:
             _log.warning("configuration", line=problem.line, column=problem.column,
                          path=problem.path, reason=problem.message)  # fmt: skip
-        other = self._other_platform(parsed.config)
-        if other:
-            return self._note(other)
         with self._lock:
             newest = self._next or self.running
             try:
+                lead = self._prepare_way(parsed.config)
                 policy = Policy(parsed.config, digest, self._around, newest.stores)
+                lead()
             except StoreError as error:
                 return self._note(str(error))
             unused, self._next = self._next, policy
@@ -143,17 +142,16 @@ class Configuration:
         self.changed.set()
         return True
 
-    def _other_platform(self, config: Config) -> str:
-        """Why a configuration needs another start of the agent; empty: it does not."""
-        if self._origin == PLATFORM:
-            return ""
+    def _prepare_way(self, config: Config) -> Callable[[], None]:
+        """What leads events to the platform that is named; a document has one at most.
+
+        Raises ``StoreError``.
+        """
+        way = self._around.way
         pulses = [store for store in config.services.event_stores if store.type == "pulse"]
-        if not pulses or pulses == [self._around.pulse]:
-            return ""
-        return (
-            f"the event store {pulses[0].name} is new or has another address or token, and its "
-            "spool belongs to one platform: restart the agent to use it"
-        )
+        if way is None or not pulses:
+            return lambda: None
+        return way.prepare(pulses[0])
 
     def _refuse(self, problems: Iterable[Problem]) -> bool:
         errors = [problem for problem in problems if problem.severity == "error"]
@@ -192,7 +190,7 @@ class Configuration:
             _log.warning("no object store is configured: payloads are dropped")
         else:
             _log.info("payloads go to the object store", kind=kind)
-        if not policy.stores.events and self._around.uplink is None:
+        if not policy.event_stores:
             _log.warning("no event store is configured: events are dropped")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from agent.capture.source import Connection
 from agent.config.filters import ProcessFilters
@@ -37,6 +37,17 @@ DIRECTIONS: Final = {
 _HOSTS_KEPT: Final = 4_096
 
 
+class Way(Protocol):
+    """To the platform that a configuration names; ``agent.uplink.way``."""
+
+    @property
+    def uplink(self) -> EventStore | None: ...
+
+    def prepare(self, store: EventStoreConfig) -> Callable[[], None]:
+        """Everything that can fail; the result puts it into force. Raises ``StoreError``."""
+        ...
+
+
 class Surroundings(NamedTuple):
     """What a policy needs that no configuration says."""
 
@@ -48,10 +59,10 @@ class Surroundings(NamedTuple):
     tags: Tags
     """Given with ``--tags``."""
     uplink: EventStore | None = None
-    """The platform, when there is one."""
-    pulse: EventStoreConfig | None = None
-    """What the uplink was opened for; ``None``: the platform manages this agent, and is told
-    of everything whatever the configuration says."""
+    """The platform that manages this agent; it is told of everything, whatever the
+    configuration says."""
+    way: Way | None = None
+    """To the platform that a configuration of one's own names."""
 
     @property
     def counters(self) -> Counters:
@@ -59,11 +70,9 @@ class Surroundings(NamedTuple):
 
     def uplink_for(self, config: Config) -> list[EventStore]:
         """The uplink, if the configuration wants it."""
-        if self.uplink is None:
-            return []
-        if self.pulse is None or self.pulse in config.services.event_stores:
-            return [self.uplink]
-        return []
+        named = any(store.type == "pulse" for store in config.services.event_stores)
+        own = self.way.uplink if self.way is not None and named else None
+        return [one for one in (self.uplink, own) if one is not None]
 
 
 class Policy:

@@ -10,7 +10,13 @@ import msgspec
 import structlog
 
 from agent.uplink.backoff import Backoff
-from agent.uplink.client import UNREADABLE, Answer, UnreachableError, seconds_ahead
+from agent.uplink.client import (
+    UNREADABLE,
+    Answer,
+    EndpointError,
+    UnreachableError,
+    seconds_ahead,
+)
 from agent.uplink.columnar import is_possible
 from agent.uplink.session import RefusedError, Session
 from wire.protocol import COLUMNS_CONTENT_TYPE, HEARTBEAT_PATH, HeartbeatRequest, HeartbeatResponse
@@ -53,6 +59,12 @@ class Control:
 
     def beat_soon(self) -> None:
         """Something changed that the platform should know."""
+        if self._session.registered.is_set():
+            self._soon.set()
+
+    def turn_now(self) -> None:
+        """There is another platform, or another token for it: do not wait out a pause."""
+        self._backoff.reset()
         self._soon.set()
 
     def stop(self, timeout: float) -> None:
@@ -64,24 +76,22 @@ class Control:
     def _run(self) -> None:
         self._session.resume()
         while not self._stop.is_set():
-            pause = self._turn()
-            if self._session.registered.is_set():
-                self._soon.wait(pause)
-                self._soon.clear()
-            else:
-                self._stop.wait(pause)
+            self._soon.wait(self._turn())
+            self._soon.clear()
 
     def _turn(self) -> float:
         """One registration or heartbeat; seconds until the next."""
         try:
-            if not self._session.registered.is_set():
-                self._session.register()
+            self._introduce()
             self._beat()
         except UnreachableError as error:
             _log.warning("platform unreachable; events wait in the spool", reason=str(error))
             return self._backoff.delay()
         except RefusedError as error:
             return self._refused(error)
+        except EndpointError as error:
+            _log.error("the registration token cannot be read", reason=str(error))
+            return self._refused_seconds
         except OSError as error:
             _log.error("identity cannot be saved; free space or check the data folder",
                        reason=str(error))  # fmt: skip
@@ -91,6 +101,17 @@ class Control:
             return self._refused_seconds
         self._backoff.reset()
         return self._interval
+
+    def _introduce(self) -> None:
+        """Register, if the platform does not know this agent, or is to know it by another token."""
+        if not self._session.registered.is_set():
+            self._session.register()
+        elif self._session.renewal:
+            try:
+                self._session.register()
+            except RefusedError as error:
+                _log.error("the platform refuses the new registration token; the agent goes on "
+                           "as who it is", reason=str(error))  # fmt: skip
 
     def _refused(self, error: RefusedError) -> float:
         answer = error.answer
@@ -105,25 +126,26 @@ class Control:
         return max(self._refused_seconds, answer.retry_after or 0.0)
 
     def _beat(self) -> None:
-        token = self._session.token
+        door = self._session.door
         request = self._health()
         request.clock_offset_ms = self.clock_offset_ms
-        answer = self._session.client.call(
+        answer = door.client.call(
             "POST",
             HEARTBEAT_PATH,
-            token=token,
+            token=door.token,
             body=msgspec.json.encode(request),
             headers={"Content-Type": "application/json"},
         )
         if answer.status == 401:
-            self._session.expire(token)
+            self._session.expire(door.token)
             _log.error("the platform no longer knows this agent's token; registering again",
                        reason=answer.error().message)  # fmt: skip
             self._session.register()
             return
         if answer.status != 200:
             raise RefusedError("heartbeat", answer)
-        self._heed(answer, request.config_digest)
+        if door.client is self._session.client:
+            self._heed(answer, request.config_digest)
 
     def _heed(self, answer: Answer, running: str) -> None:
         try:

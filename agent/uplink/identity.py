@@ -25,6 +25,8 @@ class Identity(msgspec.Struct, kw_only=True, omit_defaults=True):
     lost_one: bool = False
     """There may have been an identity before that is not known any more: under another
     address of the platform, or in a file that was lost."""
+    registered_with: str = ""
+    """SHA-256 of the registration token that made it known, hexadecimal."""
     account: str = ""
     environment: str = ""
     config: dict[str, Any] | None = None

@@ -18,7 +18,7 @@ from agent.spool.spool import CorruptBatchError, Spool
 from agent.uplink.backoff import Backoff
 from agent.uplink.client import Answer, UnreachableError
 from agent.uplink.columnar import columns_of
-from agent.uplink.session import Session
+from agent.uplink.session import Door, Session
 from wire.protocol import (
     BOOT_HEADER,
     COLUMNS_CONTENT_TYPE,
@@ -54,6 +54,7 @@ class Sender:
         self._backoff = Backoff()
         self._stop = threading.Event()
         self._draining = threading.Event()
+        self._hurry = threading.Event()
         self._attempted: Batch | None = None
         self._generation = session.generation
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
@@ -72,6 +73,10 @@ class Sender:
         self._stop.set()
         return self._spool.waiting[0] == 0
 
+    def hurry(self) -> None:
+        """There is another platform, or another way to it: do not wait out a pause."""
+        self._hurry.set()
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -89,11 +94,16 @@ class Sender:
         self._spool.expire()
         if not self._session.registered.wait(POLL_SECONDS):
             return False
-        self._check_identity()
         batch = self._spool.first(POLL_SECONDS)
-        if batch is not None:
-            self._pause(self._deliver(batch))
-        return batch is not None
+        if batch is None:
+            return False
+        # Only now: while this thread waited the platform may have become another.
+        door = self._session.door
+        if not door.token:
+            return False
+        if not self._is_unsafe(batch, door.generation):
+            self._pause(self._deliver(batch, door))
+        return True
 
     def _pause(self, seconds: float) -> None:
         if seconds and self._draining.is_set():
@@ -103,21 +113,27 @@ class Sender:
             for _ in range(max(int(seconds / POLL_SECONDS), 1)):
                 if self._draining.is_set() or self._stop.wait(min(seconds, POLL_SECONDS)):
                     return
+                if self._hurry.is_set():
+                    self._hurry.clear()
+                    self._backoff.reset()
+                    return
 
-    def _check_identity(self) -> None:
-        """A batch that may be with the platform under another agent's name would count twice."""
-        if self._generation == self._session.generation:
-            return
-        self._generation = self._session.generation
-        batch = self._spool.first(0)
-        if batch is not None and (batch.recovered or batch == self._attempted):
-            _log.warning("a batch may have been delivered under an earlier identity; set aside",
-                         sequence=batch.sequence, events=batch.events)  # fmt: skip
-            self._spool.set_aside(batch, "identity-changed")
+    def _is_unsafe(self, batch: Batch, generation: int) -> bool:
+        """A batch that may be with the platform under another agent's name would count twice:
+        it is set aside.
+        """
+        if self._generation == generation:
+            return False
+        self._generation = generation
+        if not batch.recovered and batch != self._attempted:
+            return False
+        _log.warning("a batch may have been delivered under an earlier identity; set aside",
+                     sequence=batch.sequence, events=batch.events)  # fmt: skip
+        self._spool.set_aside(batch, "identity-changed")
+        return True
 
-    def _deliver(self, batch: Batch) -> float:
+    def _deliver(self, batch: Batch, door: Door) -> float:
         """Try once; seconds to wait before the next turn."""
-        token = self._session.token
         kinds = self._session.kinds
         if batch.kind != REQUESTS and kinds is None:
             return POLL_SECONDS
@@ -138,15 +154,16 @@ class Sender:
         if self._session.columnar:
             body, content_type = _in_columns(body, batch.kind)
         try:
-            answer = self._session.client.call(
-                "POST", EVENTS_PATH, token=token, body=body, headers=_headers(batch, content_type)
-            )
+            answer = door.client.call(
+                "POST", EVENTS_PATH, token=door.token, body=body,
+                headers=_headers(batch, content_type),
+            )  # fmt: skip
         except UnreachableError as error:
             self._counters.add("sends_failed")
             _log.warning("batch not delivered; will retry", reason=str(error),
                          sequence=batch.sequence)  # fmt: skip
             return self._backoff.delay()
-        return self._heed(batch, answer, token, first_try=first_try)
+        return self._heed(batch, answer, door.token, first_try=first_try)
 
     def _heed(self, batch: Batch, answer: Answer, token: str, *, first_try: bool) -> float:
         status = answer.status

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from agent.uplink.client import UNREADABLE, Answer, Client
+from agent.uplink.client import UNREADABLE, Answer, Client, EndpointError
 from agent.uplink.identity import Identity, IdentityFile
 from wire.protocol import (
     AGENT_TOKEN_HEADER,
@@ -25,6 +26,19 @@ _log = structlog.get_logger()
 
 ApplyConfig = Callable[[dict[str, Any]], object]
 """Called on the control thread with a document as the platform sent it."""
+
+
+ReadToken = Callable[[], str]
+"""The registration token as it is now: the file that holds it may have a new one. Raises
+``EndpointError`` when it cannot be read."""
+
+
+class Door(NamedTuple):
+    """Which platform, as whom: what one call uses from its beginning to its end."""
+
+    client: Client
+    token: str
+    generation: int
 
 
 class RefusedError(Exception):
@@ -45,7 +59,7 @@ class Session:
         client: Client,
         file: IdentityFile,
         *,
-        registration_token: str,
+        registration_token: str | ReadToken,
         name: str,
         version: str,
         replaying: bool,
@@ -62,7 +76,7 @@ class Session:
         """Kinds of events that the platform takes, as its last heartbeat said; ``None``: it
         has said nothing yet."""
         self._file = file
-        self._registration_token = registration_token
+        self._read_token = _reader(registration_token)
         self._about = (name, version, replaying, system)
         self._apply_config: ApplyConfig = lambda _: None
         self._lock = threading.Lock()
@@ -79,6 +93,38 @@ class Session:
         if self.identity.config is not None:
             apply_config(self.identity.config)
 
+    def move(self, client: Client | None, read_token: ReadToken) -> None:
+        """From now on ``client`` (``None``: the same) and this registration token.
+
+        Another address is another platform until it proves to know this agent: it is shown no
+        token of the former one. Raises ``IdentityError``.
+        """
+        with self._lock:
+            if client is not None and client.endpoint != self.client.endpoint:
+                self.identity = self._file.load(client.endpoint)
+                self.columnar, self.kinds = False, None
+                self.registered.clear()
+            self._read_token = read_token
+            self.client = client or self.client
+        self.resume()
+
+    @property
+    def renewal(self) -> bool:
+        """Whether the registration token is another than the one that made this agent known:
+        it may be of another environment.
+        """
+        known = self.identity.registered_with
+        try:
+            token = self._read_token()
+        except EndpointError:
+            return False
+        return bool(known and token) and _digest(token) != known
+
+    @property
+    def door(self) -> Door:
+        with self._lock:
+            return Door(self.client, self.identity.agent_token, self.generation)
+
     @property
     def token(self) -> str:
         return self.identity.agent_token
@@ -92,20 +138,17 @@ class Session:
 
         Raises ``RefusedError`` or ``UnreachableError``.
         """
-        answer = self.client.call(
-            "POST",
-            REGISTER_PATH,
-            token=self._registration_token,
-            body=msgspec.json.encode(self._request()),
-            headers=self._headers(),
-        )
+        with self._lock:
+            client, secret = self.client, self._read_token()
+            body, headers = msgspec.json.encode(self._request()), self._headers()
+        answer = client.call("POST", REGISTER_PATH, token=secret, body=body, headers=headers)
         if answer.status not in {200, 201}:
             raise RefusedError("registration", answer)
         try:
             response = msgspec.json.decode(answer.body, type=RegisterResponse)
         except UNREADABLE as error:
             raise RefusedError(f"registration ({error})", answer) from error
-        self._accept(response)
+        self._accept(client, secret, response)
 
     def resume(self) -> bool:
         """Go on with the token of an earlier run; ``False``: there is none."""
@@ -125,7 +168,8 @@ class Session:
 
     def fetch_config(self) -> None:
         """Raises ``RefusedError`` or ``UnreachableError``."""
-        answer = self.client.call("GET", CONFIG_PATH, token=self.token)
+        door = self.door
+        answer = door.client.call("GET", CONFIG_PATH, token=door.token)
         if answer.status != 200:
             raise RefusedError("configuration", answer)
         try:
@@ -152,8 +196,10 @@ class Session:
             system=system,
         )
 
-    def _accept(self, response: RegisterResponse) -> None:
+    def _accept(self, client: Client, secret: str, response: RegisterResponse) -> None:
         with self._lock:
+            if client is not self.client:
+                return  # the answer of a platform that is not ours any more
             had_one = self.identity.agent_id is not None or self.identity.lost_one
             if had_one and response.agent_id != self.identity.agent_id:
                 self.generation += 1
@@ -161,9 +207,10 @@ class Session:
                 instance_id=self.identity.instance_id,
                 agent_id=response.agent_id,
                 agent_token=response.agent_token,
-                endpoint=self.client.endpoint,
+                endpoint=client.endpoint,
                 account=response.account,
                 environment=response.environment,
+                registered_with=_digest(secret),
                 config=response.config,
             )
             self._file.save(self.identity)
@@ -175,3 +222,11 @@ class Session:
         )
         self._apply_config(response.config)
         self.registered.set()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _reader(token: str | ReadToken) -> ReadToken:
+    return (lambda: token) if isinstance(token, str) else token

@@ -9,9 +9,10 @@ from agent.counters import Counters
 from agent.spool.spool import Spool
 from agent.spool.writer import SpoolWriter
 from agent.stores.base import Event, Shape
+from agent.uplink.client import Client
 from agent.uplink.control import Control, Health
 from agent.uplink.sender import Sender
-from agent.uplink.session import Session
+from agent.uplink.session import ReadToken, Session
 from wire.events import KIND_OF, RequestEvent, encode_line
 from wire.events import Event as PlatformEvent
 
@@ -46,6 +47,19 @@ class Uplink:
         if self._control is not None:
             self._control.start()
         self._sender.start()
+
+    def move(self, client: Client | None, read_token: ReadToken) -> None:
+        """To another platform, or to the same in another way. What is spooled goes along.
+
+        Raises ``IdentityError``.
+        """
+        former = self.session.client
+        self.session.move(client, read_token)
+        if client is not None:
+            former.close()
+        if self._control is not None:
+            self._control.turn_now()
+        self._sender.hurry()
 
     def emit(self, event: Event) -> None:
         if isinstance(event, RequestEvent):

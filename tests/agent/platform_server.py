@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -30,7 +32,8 @@ Misbehave = Callable[["Handler"], "Answer | None"]
 class Platform:
     """``misbehave`` holds one entry a POST to events, used up in order; then all is well."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
+        """``certificate`` and its key: speak TLS."""
         self.config: dict[str, Any] = {"version": 2}
         self.interval = 30.0
         self.kinds: list[str] | None = None
@@ -44,6 +47,8 @@ class Platform:
         self.config_fetches = 0
         self.duplicates = 0
         self.refuse_registration = False
+        self.tokens = {REGISTRATION_TOKEN: "prod"}
+        """Registration tokens → their environments."""
         self.misbehave: deque[Misbehave] = deque()
         self.received: list[bytes] = []
         """Everything that came over the wire: request lines, headers, bodies (decompressed)."""
@@ -51,11 +56,18 @@ class Platform:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.platform = self  # type: ignore[attr-defined]
+        self._scheme = "https" if certificate else "http"
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*certificate)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            # Clients that do not trust it leave in the middle; that is what tests look at.
+            self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -129,8 +141,8 @@ class Handler(BaseHTTPRequestHandler):
     def _register(self, body: bytes) -> Answer:
         platform = self.platform
         document = json.loads(body)
-        wrong = self.headers["Authorization"] != f"Bearer {REGISTRATION_TOKEN}"
-        if wrong or platform.refuse_registration:
+        environment = platform.tokens.get(self.headers["Authorization"].removeprefix("Bearer "))
+        if environment is None or platform.refuse_registration:
             return _refusal(401, "fleet.registration_token", "the registration token was revoked")
         former = self.headers.get("X-QCloud-Agent-Token", "")
         agent = platform.agents.get(former) or uuid4()
@@ -139,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
         token = f"qca_{uuid4()}"
         platform.agents[token] = agent
         answer = {"agentId": str(agent), "agentToken": token, "account": "acme",
-                  "environment": "prod", "config": platform.config}  # fmt: skip
+                  "environment": environment, "config": platform.config}  # fmt: skip
         return 200, answer, {}
 
     def _heartbeat(self, body: bytes) -> Answer:

@@ -75,10 +75,10 @@ def test_a_fault_of_ours_does_not_end_delivery(
 ) -> None:
     deliver, faults = node.sender._deliver, iter([RuntimeError("a fault")])
 
-    def faulty(batch: Any) -> float:
+    def faulty(batch: Any, door: Any) -> float:
         for fault in faults:
             raise fault
-        return deliver(batch)
+        return deliver(batch, door)
 
     monkeypatch.setattr(node.sender, "_deliver", faulty)
     node.spool_events(1)

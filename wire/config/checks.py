@@ -23,7 +23,7 @@ _INSTEAD: Final = {
     "qpoint": "use s3 or directory: payloads stay with you",
 }
 _OF_OTHERS: Final = {
-    "stdout": ("token", "url", "endpoint", "dataset", "protocol", "headers", "tls"),
+    "stdout": ("token", "url", "endpoint", "ca_file", "dataset", "protocol", "headers", "tls"),
     "pulse": ("dataset", "protocol", "headers", "service_name", "environment", "tls"),
 }
 _OF_OTHER_STORES: Final = {

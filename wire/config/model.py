@@ -46,6 +46,9 @@ class EventStore:
     allow_insecure: bool = field(
         default=False, metadata=about("of `pulse`: plain HTTP to another machine; for trials")
     )
+    ca_file: str = field(
+        default="", metadata=about("of `pulse`: certificates that vouch for it", ours=True)
+    )
     dataset: object = field(default=None, metadata=about("of `axiom`, which is not supported"))
     protocol: Literal["grpc", "http", "stdout"] | None = field(
         default=None, metadata=about("of `otel`, which is not supported")

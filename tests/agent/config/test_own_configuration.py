@@ -211,10 +211,12 @@ def test_flags_and_variables_have_the_names_that_are_in_use() -> None:
 
 
 @contextmanager
-def running(config: str, demo: Path, status: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    config: str, demo: Path, status: Path, *words: str, speed: str = "0.2"
+) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        command("--config", config, "--replay", str(demo), "--speed", "0.2",
-                "--status-file", str(status)),
+        command("--config", config, "--replay", str(demo), "--speed", speed,
+                "--status-file", str(status), *words),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

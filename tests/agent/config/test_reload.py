@@ -106,15 +106,6 @@ def test_tags_change_with_the_next_exchange(tmp_path: Path) -> None:
     assert len(inside.objects()) == 1
 
 
-def test_another_platform_needs_another_start(tmp_path: Path) -> None:
-    inside = Inside(tmp_path, FULL)
-    inside.configuration._origin = "/etc/qtap.yaml"
-    store = "{type: pulse, url: 'https://p', token: {type: env, value: T}}"
-    assert not inside.reload(STORES.replace("{type: stdout}", store) + "stacks: {s: {}}\n")
-    assert "restart the agent" in inside.configuration.state.problem
-    inside.done()
-
-
 def test_variables_that_are_not_set_are_named_and_not_their_values(tmp_path: Path) -> None:
     text = STORES.replace("services:\n", "services:\n  qscan: {type: disabled}\n")
     text = text.replace("{type: stdout}", "{type: disabled, token: {type: env, value: GONE}}")
