@@ -331,9 +331,12 @@ def test_a_platform_comes_and_goes(agent: Agent, old: Platform) -> None:
     agent.configuration.running.report(event(2))
     assert agent.load(NONE)
     agent.configuration.running.report(event(3))
-    agent.uplink._writer._began -= 2.0
-    agent.uplink.tick()
-    wait(lambda: len(old.events) == 2)
+
+    def arrived() -> bool:
+        agent.uplink.tick()
+        return len(old.events) == 2
+
+    wait(arrived)
     assert agent.load(document(old.url))
     agent.see(4)
     agent.delivered()
