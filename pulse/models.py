@@ -129,5 +129,6 @@ from pulse.tables import (  # noqa: E402  Django looks here
     issues,  # noqa: F401
     retention,  # noqa: F401
     rollups,  # noqa: F401
+    routes,  # noqa: F401
     vendors,  # noqa: F401
 )

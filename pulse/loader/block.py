@@ -5,14 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pulse.loader.routes import template_of
+from pulse.loader.routing import routes_of
 from pulse.loader.vendors import vendor_of
+from pulse.routes.book import RouteBook
 from pulse.spool.frames import Frame
 from pulse.store.kinds import KINDS
 
@@ -40,11 +41,12 @@ def by_kind(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     return found
 
 
-def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
+def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = None) -> pa.Table:
     """The rows of all frames, which are of one kind, as columns of its table, one chunk each.
 
     A column that no event of a frame has is null there; the store fills in its default.
-    Raises ``pa.ArrowInvalid``.
+    Paths are learned from, and their templates stored with the rows: what is learned later
+    changes no row that is there. Raises ``pa.ArrowInvalid`` or a database error.
     """
     tables = [_with_origin(frame, events_of(frame)) for frame in frames]
     table = pa.concat_tables(tables, promote_options="default")
@@ -55,7 +57,8 @@ def block_of(frames: Sequence[Frame], load_id: UUID) -> pa.Table:
             table = table.set_column(table.column_names.index(name), name, addresses)
     table = table.append_column("load_id", _repeated(load_id, table.num_rows))
     for name in KINDS[frames[0].header.kind].derived:
-        table = table.append_column(name, _DERIVED[name](table))
+        column = _vendors(table) if name == "vendor" else routes_of(table, book or RouteBook())
+        table = table.append_column(name, column)
     return table
 
 
@@ -128,16 +131,6 @@ def _vendors(table: pa.Table) -> Any:
     external = pc.equal(_plain(table["direction"]), _EXTERNAL)
     vendors = pc.if_else(external, pc.take(names, hosts.indices), "")
     return pc.dictionary_encode(pc.fill_null(vendors, ""))
-
-
-def _routes(table: pa.Table) -> Any:
-    paths = pc.dictionary_encode(pc.fill_null(table["path"].combine_chunks(), ""))
-    known = [template_of(path) for path in paths.dictionary.to_pylist()]
-    names = pc.dictionary_encode(pa.array(known, pa.string()))
-    return pa.DictionaryArray.from_arrays(pc.take(names.indices, paths.indices), names.dictionary)
-
-
-_DERIVED: Final = {"vendor": _vendors, "route": _routes}
 
 
 def _plain(column: pa.ChunkedArray) -> Any:

@@ -1,7 +1,8 @@
 """The loader's steps. Each may be the last one before a kill; the next start goes on.
 
 1. *claim*: one PostgreSQL transaction takes the batch numbers and writes the pending load.
-2. *insert*: one block a kind of event into the event store, on disk when the call returns.
+2. *insert*: paths are learned from; one block a kind of event into the event store, on disk
+   when the call returns.
 3. *finish*: one transaction marks the load done and the hours as touched.
 4. *remove*: the segments are unlinked.
 
@@ -24,6 +25,7 @@ from pulse.loader.ledger import claim
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
 from pulse.rollups.spans import touch
+from pulse.routes.book import RouteBook
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.frames import Frame
 from pulse.store.client import Store
@@ -60,6 +62,7 @@ class Loader:
         self._store = store
         self._linger = linger
         self._spool_id = folder.identity()
+        self._book = RouteBook()
 
     def recover(self) -> None:
         """Finish what a killed loader began. Call once, before ``step``.
@@ -136,7 +139,9 @@ class Loader:
 
     def _insert(self, load: Load, frames: list[Frame]) -> None:
         for kind, some in by_kind(frames).items():
-            written = insert_load(self._store, block_of(some, load.id), str(load.id), kind)
+            written = insert_load(
+                self._store, block_of(some, load.id, self._book), str(load.id), kind
+            )
             if written != _rows(some):
                 self._settle_kind(load.id, kind, some)
 
@@ -159,7 +164,7 @@ class Loader:
             delete_load(self._store, load_id, kind)
             # The engine remembers the old token and would take the rows for a repetition.
             token = f"{load_id}/{new_id()}"
-        insert_load(self._store, block_of(frames, load_id), token, kind)
+        insert_load(self._store, block_of(frames, load_id, self._book), token, kind)
         found = count_load(self._store, load_id, kind)
         if found != rows:
             raise RuntimeError(
@@ -199,7 +204,9 @@ class Loader:
         for kind, some in by_kind(frames).items():
             if count_load(self._store, load.id, kind) < _rows(some):
                 delete_load(self._store, load.id, kind)
-                insert_load(self._store, block_of(some, load.id), f"{load.id}/{new_id()}", kind)
+                insert_load(
+                    self._store, block_of(some, load.id, self._book), f"{load.id}/{new_id()}", kind
+                )
         hours = {Hour(*row) for row in hours_of_load(self._store, load.id)}
         self._finish(load, hours, LoadState.LOST)
 

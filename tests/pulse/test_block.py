@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from pulse.ingest.batch import parse_batch
 from pulse.loader.block import block_of, hours_of
 from pulse.spool.frames import Frame, FrameHeader
@@ -14,6 +16,8 @@ from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
 from tests.pulse.lines import NOON, event, lines
 from wire.events import Outcome
+
+pytestmark = pytest.mark.django_db
 
 
 def frame(body: bytes, **origin: UUID) -> Frame:
