@@ -1,7 +1,8 @@
-"""What an account takes with it of this room: its usage by the hour, its requests, its issues."""
+"""What an account takes with it of this room: usage by the hour, requests, other events."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
@@ -10,7 +11,9 @@ from uuid import UUID
 
 from pulse.metering import UsageHourInfo, usage_hours
 from pulse.policies import EVENTS_TAKEN
+from pulse.store.export import columns, rows_of_kind
 from pulse.store.filters import TrafficFilter
+from pulse.store.kinds import KINDS
 from pulse.store.requests import Order, RequestRow, in_order
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import Scope, Tier
@@ -33,6 +36,7 @@ _A_FILE: Final = 100_000
 def register() -> None:
     offer("Usage", _usage, order=40)
     offer("Requests", _requests, order=80)
+    offer("Other events", _others, order=85)
 
 
 def _usage(scope: Scope) -> Iterator[File]:
@@ -57,6 +61,18 @@ def _requests(scope: Scope) -> Iterator[File]:
         some = chain([first], islice(rows, _A_FILE - 1))
         yield table(f"requests/requests-{number:04}.csv", _REQUESTS, some)
         number += 1
+
+
+def _others(scope: Scope) -> Iterator[File]:
+    """A file a kind, each up to the same setting."""
+    if scope.tier is not Tier.CUSTOMER:
+        return
+    for kind in KINDS:
+        if kind == "request":
+            continue
+        row_of = namedtuple("row_of", columns(kind))  # type: ignore[misc]  # noqa: PYI024  from the table
+        rows = (row_of(*values) for values in rows_of_kind(scope, kind))
+        yield table(f"events/{kind}.csv", columns(kind), islice(rows, value(EVENTS_TAKEN)))
 
 
 def _newest(scope: Scope) -> Iterator[RequestRow]:

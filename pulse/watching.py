@@ -15,6 +15,7 @@ from pulse.inventory.looking import look
 from pulse.issues.scan import scan
 from pulse.store.endpoints import active_accounts
 from pulse.store.filters import micros
+from pulse.store.reports import reporting_accounts
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
 
@@ -25,12 +26,13 @@ log = structlog.get_logger(__name__)
 def find_issues() -> int:
     """A task for each account with traffic, so that one cannot delay another."""
     try:
-        accounts = active_accounts(micros(now() - timedelta(minutes=15)))
+        since = micros(now() - timedelta(minutes=15))
+        accounts = {*active_accounts(since), *reporting_accounts(since)}
     except StoreUnavailable as error:
         # The next minute tries again; a trace a minute would say no more than this line.
         log.warning("issues not looked for", reason=error.message)
         return 0
-    for account_id in accounts:
+    for account_id in sorted(accounts):
         find_issues_of.delay(str(account_id))
     return len(accounts)
 

@@ -21,7 +21,15 @@ from portal.kit import formats
 from portal.kit.forms import Failure, attempt
 from portal.kit.offsets import by_offset
 from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
-from pulse.issues.selectors import IssueFilter, IssueInfo, activity, issue, issues, trends
+from pulse.issues.selectors import (
+    IssueFilter,
+    IssueInfo,
+    activity,
+    issue,
+    issues,
+    reports,
+    trends,
+)
 from pulse.issues.services import issue_assign, issue_ignore, issue_reopen, issue_resolve
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
@@ -32,7 +40,7 @@ STATES: Final = (
 )  # fmt: skip
 KINDS: Final = (
     ("errors", "Errors"), ("latency", "Latency"), ("new_status", "New status"),
-    ("overflow", "Too many to list"),
+    ("reported", "Reported by a rule"), ("overflow", "Too many to list"),
 )  # fmt: skip
 IGNORE: Final = (
     ("1", "For an hour"), ("24", "For a day"), ("168", "For a week"), ("720", "For 30 days"),
@@ -165,6 +173,7 @@ def _detail(
         "environment": place,
         "trend": trends(here.scope, [found.id])[found.id],
         "activity": activity(here.scope, found.id),
+        "reports": reports(here.scope, found),
         "samples": _samples(here, found, place.slug if place else ""),
         "people": [("", "nobody"), *((str(p.user_id), p.email) for p in people)],
         "ignore": IGNORE,

@@ -17,6 +17,7 @@ from portal.door import page
 from portal.here import Here
 from portal.kit import formats
 from portal.kit.headers import masked_headers
+from portal.kit.kept import kept
 from portal.kit.payload import VIEWS, Payload, payload_view
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpec, table
@@ -302,6 +303,7 @@ def detail(request: HttpRequest, here: Here, request_id: UUID) -> HttpResponseBa
         "side": side,
         "crumbs": [("Requests", here.url("requests"))],
         "may_read_body": here.may(Permission.PULSE_OBJECT_READ),
+        **kept(request, here, row),
         **(_message(request, body.transaction, side) if body.transaction else {}),
     }
     return render(request, "pages/request.html", context)

@@ -22,8 +22,10 @@ from pulse.analytics.single import (
 )
 from pulse.analytics.steps import MAX_BUCKETS
 from pulse.analytics.top import Ranking, TopRow, processes, rankings, top, vendors
+from pulse.store.artifacts import Artifact, artifacts_of
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from pulse.store.inventory import ProcessRow
+from pulse.store.reports import Report, reports_of
 from pulse.store.requests import SORTS, Order, RequestDetail, RequestRow
 from pulse.store.third_parties import (
     MOST_LISTED,
@@ -43,11 +45,13 @@ __all__ = [
     "PAGE_SIZE",
     "SORTS",
     "STATUS_CLASSES",
+    "Artifact",
     "CallerRow",
     "Order",
     "PathRow",
     "ProcessRow",
     "Ranking",
+    "Report",
     "RequestDetail",
     "RequestPage",
     "RequestRow",
@@ -58,11 +62,13 @@ __all__ = [
     "TrafficFilter",
     "TrafficPage",
     "VendorRow",
+    "artifacts_of",
     "callers",
     "latency_over_time",
     "paths",
     "processes",
     "rankings",
+    "reports_of",
     "request_detail",
     "requests_over_time",
     "search_requests",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -28,6 +29,11 @@ class Finding:
     kind: IssueKind
     cause: str
     status: int = 0
+    rule: str = ""
+    """Of the agent's configuration; empty: found by the platform."""
+    first: datetime | None = None
+    last: datetime | None = None
+    """When it happened; ``None``: in the window that was looked at."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,6 +42,7 @@ class Finding:
         text = "\0".join(
             (str(place.environment_id), place.host, place.route, self.kind, str(self.status))
         )
+        text += f"\0{self.rule}" if self.rule else ""
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -40,10 +40,10 @@ def observe(scope: Scope, found: Sequence[Finding], window: Window) -> list[Issu
         for row in Issue.objects.select_for_update().filter(fingerprint__in=by_print)
     }
     for fingerprint, row in rows.items():
-        _seen(row, by_print[fingerprint], window)
+        _seen(row, by_print[fingerprint], _span(by_print[fingerprint], window))
     new = [f for fingerprint, f in by_print.items() if fingerprint not in rows]
     room = max(0, min(MOST_NEW, MOST_OPEN - _open()))
-    made = [_make(scope, finding, window) for finding in new[:room]]
+    made = [_make(scope, finding, _span(finding, window)) for finding in new[:room]]
     if len(new) > room:
         made.append(_overflow(scope, len(new) - room, window))
     return [*rows.values(), *made]
@@ -55,11 +55,17 @@ def _open() -> int:
     return total
 
 
+def _span(finding: Finding, window: Window) -> Window:
+    """When it was last seen: what makes a resolved issue come back must lie after that."""
+    return Window(finding.last, finding.last) if finding.last else window
+
+
 def _seen(row: Issue, finding: Finding, window: Window) -> None:
     row.last_seen = max(row.last_seen, window.until)
-    row.cause = finding.cause
+    row.first_seen = min(row.first_seen, finding.first or row.first_seen)
+    row.cause = _kept(finding.cause, 300)
     if row.state == IssueState.RESOLVED and _after(row.resolved_at, window):
-        _reopen(row, window, "regressed", finding.cause)
+        _reopen(row, window, "regressed", row.cause)
     if row.state == IssueState.IGNORED and row.ignored_until and row.ignored_until <= window.since:
         _reopen(row, window, "reopened", "The time that it was ignored for is over.")
     row.save()
@@ -84,16 +90,22 @@ def _make(scope: Scope, finding: Finding, window: Window) -> Issue:
         fingerprint=finding.fingerprint,
         kind=finding.kind,
         environment_id=place.environment_id,
-        host=place.host,
-        route=place.route,
+        host=_kept(place.host, 1_024),
+        route=_kept(place.route, 8_192),
         status=finding.status,
-        cause=finding.cause,
-        first_seen=window.since,
+        rule=_kept(finding.rule, 1_024),
+        cause=_kept(finding.cause, 300),
+        first_seen=finding.first or window.since,
         last_seen=window.until,
         opened_at=window.until,
     )
-    note(row, now(), PLATFORM, "found", finding.cause)
+    note(row, now(), PLATFORM, "found", row.cause)
     return row
+
+
+def _kept(text: str, limit: int) -> str:
+    """As PostgreSQL can keep it: agents may send any character."""
+    return text.replace("\0", "\ufffd")[:limit]
 
 
 def _overflow(scope: Scope, left_out: int, window: Window) -> Issue:

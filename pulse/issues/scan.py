@@ -11,6 +11,7 @@ from django.core.cache import cache
 
 from pulse.issues.detectors import Finding, findings
 from pulse.issues.observing import Window, count_hours, observe
+from pulse.issues.reported import reported
 from pulse.store.client import Store
 from pulse.store.endpoints import Endpoint, endpoint_sums, seen_before, statuses, totals
 from pulse.store.filters import TrafficFilter
@@ -29,6 +30,9 @@ MOST_STATUS_CHECKS: Final = 20
 """Questions to the store in one run; the answers are remembered."""
 
 
+_COUNTED_ELSEWHERE: Final = (IssueKind.OVERFLOW, IssueKind.REPORTED)
+
+
 def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
     """Look at the window that ends at ``moment``'s full minute; issues that were touched.
 
@@ -36,17 +40,28 @@ def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
     """
     until = (moment - LAG).replace(second=0, microsecond=0)
     window = Window(until - WINDOW, until)
-    current = endpoint_sums(scope, TrafficFilter(window.since, until), store=store)
-    if not current:
+    told, hours = reported(scope, moment, store=store)
+    found = [*_compared(scope, window, store), *told]
+    if not found:
         return 0
-    spans = [(window.since - BEFORE, window.since)]
-    spans += [(window.since - ago, until - ago) for ago in AGO]
-    baselines = [endpoint_sums(scope, TrafficFilter(*span), store=store) for span in spans]
-    found = [*findings(current, baselines), *_new_statuses(scope, window, store)]
     with scoped(scope):
         touched = observe(scope, found, window)
         _count(scope, touched, window, store)
+        by_print = {row.fingerprint: row for row in touched}
+        known = {(by_print[p].id, hour): n for (p, hour), n in hours.items() if p in by_print}
+        count_hours([row for row in touched if row.kind == IssueKind.REPORTED], known)
     return len(touched)
+
+
+def _compared(scope: Scope, window: Window, store: Store | None) -> list[Finding]:
+    """What the platform finds itself: this window against those before."""
+    current = endpoint_sums(scope, TrafficFilter(window.since, window.until), store=store)
+    if not current:
+        return []
+    spans = [(window.since - BEFORE, window.since)]
+    spans += [(window.since - ago, window.until - ago) for ago in AGO]
+    baselines = [endpoint_sums(scope, TrafficFilter(*span), store=store) for span in spans]
+    return [*findings(current, baselines), *_new_statuses(scope, window, store)]
 
 
 def _new_statuses(scope: Scope, window: Window, store: Store | None) -> Iterator[Finding]:
@@ -77,7 +92,7 @@ def _new_statuses(scope: Scope, window: Window, store: Store | None) -> Iterator
 
 def _count(scope: Scope, touched: Collection[Issue], window: Window, store: Store | None) -> None:
     """Set the counts of the hours that the window touches."""
-    rows = [row for row in touched if row.kind != IssueKind.OVERFLOW]
+    rows = [row for row in touched if row.kind not in _COUNTED_ELSEWHERE]
     counts: dict[tuple[UUID, datetime], int] = {}
     hour = window.since.replace(minute=0)
     while rows and hour < window.until:

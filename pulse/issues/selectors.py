@@ -10,7 +10,10 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from pulse.tables.issues import Issue, IssueActivity, IssueHour, IssueState
+from pulse.store.client import Store
+from pulse.store.endpoints import Endpoint
+from pulse.store.reports import Report, latest_reports
+from pulse.tables.issues import Issue, IssueActivity, IssueHour, IssueKind, IssueState
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import Scope, scoped
 
@@ -38,6 +41,8 @@ class IssueInfo:
     resolved_at: datetime | None
     regressions: int
     count: int
+    rule: str
+    """Of the agent's configuration; empty: found by the platform."""
 
     @property
     def title(self) -> str:
@@ -45,6 +50,7 @@ class IssueInfo:
         words = {
             "errors": "Requests fail on",
             "latency": "Slow answers from",
+            "reported": f"“{self.rule}” on",
             "new_status": f"New status {self.status} on",
             "overflow": "More than can be listed",
         }
@@ -100,6 +106,17 @@ def activity(scope: Scope, issue_id: UUID) -> list[ActivityInfo]:
         return [ActivityInfo(r.at, r.who, r.what, r.text) for r in rows]
 
 
+def reports(scope: Scope, found: IssueInfo, *, store: Store | None = None) -> list[Report]:
+    """The newest requests that the issue's rule reported; empty for what the platform found.
+
+    Raises ``StoreUnavailable``.
+    """
+    if found.kind != IssueKind.REPORTED:
+        return []
+    place = Endpoint(found.environment_id, found.host, found.route)
+    return latest_reports(scope, place, found.rule, store=store)
+
+
 def trends(scope: Scope, issue_ids: Collection[UUID]) -> dict[UUID, tuple[int, ...]]:
     """Affected requests of the last ``TREND_HOURS`` hours, the running one last."""
     last = now().replace(minute=0, second=0, microsecond=0)
@@ -135,7 +152,10 @@ def _narrowed(rows: Any, chosen: IssueFilter) -> Any:
     if chosen.text:
         words = chosen.text
         rows = rows.filter(
-            Q(host__icontains=words) | Q(route__icontains=words) | Q(cause__icontains=words)
+            Q(host__icontains=words)
+            | Q(route__icontains=words)
+            | Q(cause__icontains=words)
+            | Q(rule__icontains=words)
         )
     plain = {
         "kind": chosen.kind,

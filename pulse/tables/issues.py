@@ -11,6 +11,7 @@ class IssueKind(models.TextChoices):
     ERRORS = "errors", "Errors"
     LATENCY = "latency", "Latency"
     NEW_STATUS = "new_status", "New status"
+    REPORTED = "reported", "Reported by a rule"
     OVERFLOW = "overflow", "Too many to list"
 
 
@@ -32,6 +33,8 @@ class Issue(TenantModel):
     """Path template; empty: the whole host."""
     status = models.IntegerField(default=0)
     """Of a new status."""
+    rule = models.CharField(max_length=1_024, blank=True)
+    """Of ``detect_errors`` in the agent's configuration that reported it."""
     cause = models.CharField(max_length=300)
     """One sentence with the figures of the last time that it was seen."""
     state = models.CharField(max_length=8, choices=IssueState.choices, default=IssueState.OPEN)
