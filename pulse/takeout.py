@@ -1,4 +1,6 @@
-"""What an account takes with it of this room: usage by the hour, requests, other events."""
+"""What an account takes with it of this room: usage, issues, alerts, vendors, how long it
+keeps them, requests and other events.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,26 @@ from itertools import chain, islice
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Model
+
+from pulse.alerts.selectors import IncidentInfo, rules, silences
+from pulse.inventory.selectors import VendorInfo, known
+from pulse.issues.selectors import IssueInfo
 from pulse.metering import UsageHourInfo, usage_hours
 from pulse.policies import EVENTS_TAKEN
+from pulse.retention.choosing import retention_of
+from pulse.retention.holds import holds
 from pulse.store.export import columns, rows_of_kind
 from pulse.store.filters import TrafficFilter
 from pulse.store.kinds import KINDS
 from pulse.store.requests import Order, RequestRow, in_order
+from pulse.tables.alerts import Incident
+from pulse.tables.issues import Issue, IssueActivity
+from pulse.tables.vendors import VendorSighting
 from qcloud.kernel.clock import now
-from qcloud.kernel.scope import Scope, Tier
+from qcloud.kernel.scope import Scope, Tier, scoped
 from qcloud.kernel.settings import value
-from qcloud.kernel.takeout import File, offer, table
+from qcloud.kernel.takeout import File, document, offer, table
 
 _USAGE: Final = (
     "hour", "environment_id", "requests", "requests_ingress", "requests_egress_internal",
@@ -35,8 +47,57 @@ _A_FILE: Final = 100_000
 
 def register() -> None:
     offer("Usage", _usage, order=40)
+    offer("Issues", _issues, order=50)
+    offer("Alerts", _alerts, order=51)
+    offer("Vendors", _vendors, order=52)
+    offer("Retention", _retention, order=53)
     offer("Requests", _requests, order=80)
     offer("Other events", _others, order=85)
+
+
+_ISSUES: Final = tuple(IssueInfo.__dataclass_fields__)
+_ACTIVITY: Final = ("issue_id", "at", "who", "what", "text")
+_INCIDENTS: Final = tuple(IncidentInfo.__dataclass_fields__)
+_SIGHTINGS: Final = ("vendor_id", "environment_id", "first_seen", "last_seen", "noticed_at")
+
+
+def _issues(scope: Scope) -> Iterator[File]:
+    if scope.tier is Tier.CUSTOMER:
+        yield table("issues/issues.csv", _ISSUES, _rows(scope, Issue))
+        yield table("issues/activity.csv", _ACTIVITY, _rows(scope, IssueActivity))
+
+
+def _alerts(scope: Scope) -> Iterator[File]:
+    """Rules as one may make them again; which channels they tell, by id alone."""
+    if scope.tier is Tier.CUSTOMER:
+        yield document("alerts/rules.json", rules(scope))
+        yield document("alerts/silences.json", silences(scope))
+        yield table("alerts/incidents.csv", _INCIDENTS, _rows(scope, Incident))
+
+
+def _vendors(scope: Scope) -> Iterator[File]:
+    if scope.tier is Tier.CUSTOMER:
+        found = sorted(known(scope).values(), key=lambda row: row.name)
+        yield table("vendors/vendors.csv", tuple(VendorInfo.__dataclass_fields__), found)
+        yield table("vendors/seen.csv", _SIGHTINGS, _rows(scope, VendorSighting))
+
+
+def _retention(scope: Scope) -> Iterator[File]:
+    if scope.tier is Tier.CUSTOMER:
+        yield document("retention.json", {"kept": retention_of(scope).kept, "holds": holds(scope)})
+
+
+def _rows(scope: Scope, model: type[Model]) -> Iterator[Model]:
+    """The account's own, the oldest first, a page a transaction."""
+    last: UUID | None = None
+    while True:
+        with scoped(scope):
+            rows = model._default_manager.filter(account_id=scope.account_id).order_by("id")
+            page = list((rows.filter(id__gt=last) if last else rows)[:_PAGE])
+        yield from page
+        if len(page) < _PAGE:
+            return
+        last = page[-1].pk
 
 
 def _usage(scope: Scope) -> Iterator[File]:

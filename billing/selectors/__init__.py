@@ -12,6 +12,7 @@ from billing.selectors.books import (
 )
 from billing.selectors.estimates import Estimate, EstimatedCharge, estimate
 from billing.selectors.events import line_events_filter
+from billing.selectors.frozen import FrozenInvoice, FrozenPart, frozen_invoice
 from billing.selectors.invoices import (
     SORTS,
     DriftInfo,
@@ -34,6 +35,8 @@ __all__ = [
     "DriftInfo",
     "Estimate",
     "EstimatedCharge",
+    "FrozenInvoice",
+    "FrozenPart",
     "InvoiceDetail",
     "InvoiceInfo",
     "InvoicePage",
@@ -43,6 +46,7 @@ __all__ = [
     "TierInfo",
     "assignments",
     "estimate",
+    "frozen_invoice",
     "invoice",
     "invoices",
     "line",

@@ -18,6 +18,7 @@ from billing.errors import period_ahead, run_busy
 from billing.periods import Period, month_of_key
 from billing.selectors.books import terms_by_buyer
 from billing.selectors.metering import direct_buyers
+from billing.services.cutoff import freeze_draft
 from billing.services.drafts import DraftOutcome, Job, failed, no_prices, refresh_draft
 from identity.selectors import AccountInfo, account, scope_of
 from qcloud.kernel.clock import now
@@ -82,7 +83,7 @@ def _drafts(actor: Actor, seller: AccountInfo, period: Period) -> Iterator[Draft
 def _draft(job: Job) -> DraftOutcome:
     """A buyer whose data cannot be billed must not keep the others' invoices away."""
     try:
-        return refresh_draft(job)
+        return freeze_draft(job, refresh_draft(job), refresh_draft)
     except (QCloudError, DataError, IntegrityError, OperationalError) as error:
         if connection.connection is None or connection.connection.closed:
             raise  # the database is gone, for the buyers after this one as well
