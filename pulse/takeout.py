@@ -11,8 +11,6 @@ from itertools import chain, islice
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Model
-
 from pulse.alerts.selectors import IncidentInfo, rules, silences
 from pulse.inventory.selectors import VendorInfo, known
 from pulse.issues.selectors import IssueInfo
@@ -28,6 +26,7 @@ from pulse.tables.alerts import Incident
 from pulse.tables.issues import Issue, IssueActivity
 from pulse.tables.vendors import VendorSighting
 from qcloud.kernel.clock import now
+from qcloud.kernel.models import TenantModel
 from qcloud.kernel.scope import Scope, Tier, scoped
 from qcloud.kernel.settings import value
 from qcloud.kernel.takeout import File, document, offer, table
@@ -87,12 +86,12 @@ def _retention(scope: Scope) -> Iterator[File]:
         yield document("retention.json", {"kept": retention_of(scope).kept, "holds": holds(scope)})
 
 
-def _rows(scope: Scope, model: type[Model]) -> Iterator[Model]:
+def _rows(scope: Scope, model: type[TenantModel]) -> Iterator[TenantModel]:
     """The account's own, the oldest first, a page a transaction."""
     last: UUID | None = None
     while True:
         with scoped(scope):
-            rows = model._default_manager.filter(account_id=scope.account_id).order_by("id")
+            rows = model.objects.filter(account_id=scope.account_id).order_by("id")
             page = list((rows.filter(id__gt=last) if last else rows)[:_PAGE])
         yield from page
         if len(page) < _PAGE:
