@@ -17,6 +17,7 @@ from pulse.errors import StoreUnavailable
 from pulse.models import Load, LoadState, TouchedHour
 from pulse.spool.folder import CLOSED, OPEN
 from pulse.store.gate import ask_as_system
+from pulse.tables.aside import AsideBatch, AsideState
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 
@@ -36,6 +37,8 @@ class PipelineHealth:
     """When the oldest batch that is not loaded yet was last written to."""
     quarantined: int
     """Stretches of the spool that could not be read."""
+    set_aside: int
+    """Batches that the event store refuses and nobody has decided about."""
     last_load: datetime | None
     rows_last_hour: int
     loads_pending: int
@@ -60,6 +63,7 @@ def pipeline_health() -> PipelineHealth:
         rows_last_hour = recent.aggregate(total=Sum("rows"))["total"] or 0
         pending = loads.filter(state=LoadState.PENDING).count()
         hours = TouchedHour.objects.count()
+        set_aside = AsideBatch.objects.filter(state=AsideState.KEPT).count()
     return PipelineHealth(
         store_error=error,
         store_rows=rows,
@@ -68,6 +72,7 @@ def pipeline_health() -> PipelineHealth:
         spool_free_bytes=shutil.disk_usage(folder).free if folder.exists() else 0,
         oldest_waiting=min((moment for size, moment in sizes if size), default=None),
         quarantined=len(list((folder / "quarantine").glob("*"))),
+        set_aside=set_aside,
         last_load=last.finished_at if last else None,
         rows_last_hour=rows_last_hour,
         loads_pending=pending,

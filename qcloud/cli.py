@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from qcloud import account, vault
+from qcloud import account, spool, vault
 from qcloud.kernel.env import Env, SettingError
 from qcloud.platform.folder import DataFolder, FolderError
 from qcloud.platform.process import StartError
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("bill", _bill, "compute the drafts of the current month now, for every seller")
     vault.add_commands(add("vault", _vault, "the keys: status, rotation, shredding"))
     account.add_commands(add("account", _account, "the way back into an account nobody can enter"))
+    spool.add_commands(add("spool", _spool, "batches that the event store refuses"))
     add("clean-data", _clean_data, "forget all data of the platform in the data folder")
     replay = add("replay", _replay, "feed recorded traffic through an agent of the demo customer")
     replay.add_argument("file", nargs="?", metavar="FILE", help="made by: qcloud-agent record FILE")
@@ -172,6 +173,11 @@ def _vault(parsed: argparse.Namespace) -> int:
 def _account(parsed: argparse.Namespace) -> int:
     _setup_django()
     return account.main(parsed)
+
+
+def _spool(parsed: argparse.Namespace) -> int:
+    _setup_django()
+    return spool.main(parsed)
 
 
 def _clean_data(_parsed: argparse.Namespace) -> int:

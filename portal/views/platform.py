@@ -71,6 +71,7 @@ def health(request: HttpRequest, here: Here) -> HttpResponseBase:
             _store(pipeline),
             _spool(pipeline),
             _quarantine(pipeline),
+            _refused(pipeline),
             _queue(),
             _agents(fleet),
         ],
@@ -125,6 +126,19 @@ def _quarantine(pipeline: PipelineHealth) -> Check:
             f"{pipeline.quarantined} stretches lie in the spool's quarantine folder",
         )
     return Check("Damaged batches", "ok", "none", "every batch could be read")
+
+
+def _refused(pipeline: PipelineHealth) -> Check:
+    if pipeline.set_aside:
+        return Check(
+            "Refused batches",
+            "danger",
+            "set aside",
+            f"the event store refuses {formats.count(pipeline.set_aside)} batches. They are kept"
+            " in the spool and not counted. See them with “qcloud spool list” on the server; then"
+            " “qcloud spool retry” or “qcloud spool drop”",
+        )
+    return Check("Refused batches", "ok", "none", "the event store takes every batch")
 
 
 def _queue() -> Check:

@@ -13,6 +13,7 @@ to look for in the store. Between 3 and 4 the done load tells which segments are
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -20,8 +21,10 @@ from uuid import UUID
 import structlog
 from django.db.models import QuerySet
 
+from pulse.loader.aside import FRAME_OFFSET, REFUSALS, Named, separate
 from pulse.loader.block import Hour, block_of, by_kind, hours_of, quarters_of
 from pulse.loader.ledger import claim
+from pulse.loader.refusals import is_about_data
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
 from pulse.rollups.spans import touch
@@ -36,6 +39,7 @@ from pulse.store.loads import (
     insert_load,
     running_loads,
 )
+from pulse.tables.aside import AsideBatch, AsideState
 from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import unscoped
@@ -63,6 +67,7 @@ class Loader:
         self._linger = linger
         self._spool_id = folder.identity()
         self._book = RouteBook()
+        self._tries: dict[UUID, int] = {}
 
     def recover(self) -> None:
         """Finish what a killed loader began. Call once, before ``step``.
@@ -77,7 +82,8 @@ class Loader:
             # Segments are removed before the next load begins: only the last can have left any.
             last = self._loads(LoadState.DONE).order_by("-finished_at").first()
         if last is not None:
-            self._remove([self._folder.path / name for name in last.segments])
+            paths = [self._folder.path / name for name in last.segments]
+            self._remove([path for path in paths if not self._is_kept(path)])
 
     def step(self) -> int | None:
         """Load what waits now, up to one block; returns the rows, ``None`` if nothing waits.
@@ -88,8 +94,8 @@ class Loader:
         if not paths:
             return None
         contents = read_segments(self._folder, paths)
-        load, frames = self._claim(paths, contents)
-        self._insert(load, frames)
+        load, named = self._claim(paths, contents)
+        frames = self._stored(load, named, self._insert)
         self._finish(load, hours_of(frames))
         self._remove(paths)
         log.info(
@@ -101,6 +107,60 @@ class Loader:
             damaged=load.damaged,
         )
         return load.rows
+
+    def heed(self) -> int:
+        """Do what was decided about batches that are set aside; returns how many it was about.
+
+        Raises as ``step`` does.
+        """
+        with unscoped("loader: batches that the event store refuses"):
+            mine = AsideBatch.objects.filter(spool_id=self._spool_id)
+            gone = ErasedAccount.objects.values("account_id")
+            mine.filter(state=AsideState.KEPT, account_id__in=gone).update(state=AsideState.DROP)
+            decided = list(mine.filter(state__in=(AsideState.RETRY, AsideState.DROP))[:100])
+        for batch in decided:
+            self._heed(batch)
+        return len(decided)
+
+    def _heed(self, batch: AsideBatch) -> None:
+        path = self._folder.aside / batch.file
+        # With a load of its own it was stored: ``recover`` has finished that.
+        if batch.state == AsideState.RETRY and batch.load_id is None and not self._retry(batch):
+            return
+        path.unlink(missing_ok=True)
+        done = AsideState.STORED if batch.state == AsideState.RETRY else AsideState.DROPPED
+        with unscoped("loader: batches that the event store refuses"):
+            AsideBatch.objects.filter(id=batch.id).update(state=done)
+        log.info("loader: a batch that was set aside is done with", file=batch.file, state=done)
+
+    def _retry(self, batch: AsideBatch) -> bool:
+        """Whether it is in the store now. Its number was taken when it came, so the ledger is
+        not asked again.
+        """
+        path = self._folder.aside / batch.file
+        contents = read_segments(self._folder, [path] if path.exists() else [])
+        if not contents.frames:
+            with unscoped("loader: batches that the event store refuses"):
+                mine = AsideBatch.objects.filter(id=batch.id)
+                mine.update(state=AsideState.KEPT, reason="its file is damaged or missing")
+            return False
+        with unscoped("loader: batches that the event store refuses"):
+            load = Load.objects.create(
+                id=new_id(),
+                spool_id=self._spool_id,
+                segments=[f"{self._folder.aside.name}/{path.name}"],
+                frames=[[path.name, FRAME_OFFSET]],
+                rows=contents.rows,
+            )
+            AsideBatch.objects.filter(id=batch.id).update(load_id=load.id)
+            touch(load.id, quarters_of([frame for _, frame in contents.frames]))
+        frames = self._stored(load, contents.frames, self._insert)
+        self._finish(load, hours_of(frames))
+        return bool(frames)
+
+    def _is_kept(self, path: Path) -> bool:
+        """A file of a batch that is set aside goes when its row says so, not with its load."""
+        return path.parent == self._folder.aside
 
     def _next_segments(self) -> list[Path]:
         chosen: list[Path] = []
@@ -116,7 +176,7 @@ class Loader:
         waits = size < LINGER_BYTES and 0 <= time.time() - oldest < self._linger
         return [] if waits else chosen
 
-    def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Frame]]:
+    def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Named]]:
         with unscoped("loader: the ledger of all agents"):
             verdicts = claim(frame.header for _, frame in contents.frames)
             erased = _erased(contents)
@@ -135,7 +195,21 @@ class Loader:
                 damaged=contents.damaged,
             )
             touch(load.id, quarters_of([frame for _, frame in counted]))
-        return load, [frame for _, frame in counted]
+        return load, counted
+
+    def _stored(
+        self, load: Load, named: list[Named], write: Callable[[Load, list[Frame]], None]
+    ) -> list[Frame]:
+        """The frames that are in the store now. What it refuses for its data is set aside."""
+        try:
+            write(load, [frame for _, frame in named])
+        except REFUSALS as error:
+            tries = self._tries[load.id] = self._tries.get(load.id, 0) + 1
+            if not is_about_data(error, tries):
+                raise
+            named = separate(self._folder, self._store, load, named, self._book)
+        self._tries.pop(load.id, None)
+        return [frame for _, frame in named]
 
     def _insert(self, load: Load, frames: list[Frame]) -> None:
         for kind, some in by_kind(frames).items():
@@ -183,15 +257,15 @@ class Loader:
         present = [path for path in paths if path.exists()]
         wanted = {(name, offset) for name, offset in load.frames}
         contents = read_segments(self._folder, present)
-        frames = [f for name, f in contents.frames if (name, f.offset) in wanted]
+        named = [(name, f) for name, f in contents.frames if (name, f.offset) in wanted]
+        frames = [frame for _, frame in named]
         if len(frames) == len(wanted):
-            self._settle(load, frames)
-            self._finish(load, hours_of(frames))
+            self._finish(load, hours_of(self._stored(load, named, self._settle)))
         elif count_load(self._store, load.id) == load.rows:
             self._finish(load, {Hour(*row) for row in hours_of_load(self._store, load.id)})
         else:
             self._salvage(load, frames, len(wanted) - len(frames))
-        self._remove(present)
+        self._remove([path for path in present if not self._is_kept(path)])
 
     def _salvage(self, load: Load, frames: list[Frame], missing: int) -> None:
         """Store what the spool still has of a load, and say that it is not all."""

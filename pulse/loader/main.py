@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,6 +24,8 @@ from qcloud.kernel.env import Env
 log = structlog.get_logger(__name__)
 
 _IDLE_SECONDS: Final = 0.2
+_HEED_SECONDS: Final = 2.0
+"""Between looks at what was decided about batches that are set aside."""
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -63,6 +66,7 @@ def run(loader: Loader, stop: threading.Event) -> None:
     """Recover, then step; after any failure wait a little and recover again."""
     failures = 0
     recovered = False
+    look_at = 0.0
     log.info("loader ready")
     while not stop.is_set():
         try:
@@ -70,6 +74,9 @@ def run(loader: Loader, stop: threading.Event) -> None:
             if not recovered:
                 loader.recover()
                 recovered = True
+            if time.monotonic() >= look_at:
+                loader.heed()
+                look_at = time.monotonic() + _HEED_SECONDS
             if loader.step() is None:
                 stop.wait(_IDLE_SECONDS)
             failures = 0

@@ -46,11 +46,14 @@ def read_segments(folder: SpoolFolder, paths: list[Path]) -> Contents:
 
 def _is_readable(frame: Frame) -> bool:
     """Its checksum holds, so what cannot be read was written by another version."""
-    try:
-        known = frame.header.kind in KINDS
-        return known and bool(events_of(frame).num_rows == frame.header.rows)
-    except pa.ArrowInvalid:
+    if frame.header.kind not in KINDS:
         return False
+    try:
+        events = events_of(frame)
+        moments = events.schema.field("timestamp").type
+    except (pa.ArrowInvalid, KeyError):
+        return False
+    return bool(events.num_rows == frame.header.rows and pa.types.is_timestamp(moments))
 
 
 def _quarantine(folder: SpoolFolder, path: Path, offset: int, data: bytes) -> None:

@@ -26,8 +26,11 @@ class SpoolFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.quarantine = path / "quarantine"
+        self.aside = path / "aside"
+        """Batches that the event store refuses, until somebody decides."""
         _make(path)
         _make(self.quarantine)
+        _make(self.aside)
 
     def lock(self, role: str) -> IO[str]:
         """Hold ``role`` (``ingest`` or ``loader``) until the file is closed.

@@ -124,10 +124,11 @@ def test_a_loader_killed_between_two_kinds(spool: SpoolFolder, store: Store, at:
             raise Killed
         Loader._settle_kind(dying, *arguments)
 
-    load = dying._claim(dying._next_segments(), read_segments(spool, spool.closed_segments()))
+    contents = read_segments(spool, spool.closed_segments())
+    load, named = dying._claim(dying._next_segments(), contents)
     setattr(dying, "_settle_kind", check)  # noqa: B010  mypy knows no other way
     with pytest.raises(Killed):
-        dying._settle(*load)
+        dying._settle(load, [frame for _, frame in named])
     load_all(spool, store)
     assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 3}
     with unscoped("test"):

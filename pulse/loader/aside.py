@@ -1,0 +1,137 @@
+"""Separating what the event store refuses from what it takes.
+
+A load that is refused for its data is cut in halves until single frames are left that are
+refused alone. Those go into files of their own, ``aside/`` in the spool, each a segment
+with one frame; the rest is stored under the same load. An operator has them tried again, or
+dropped (``qcloud spool``, the page of the platform's health).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import pyarrow as pa
+import structlog
+
+from pulse.loader.block import block_of, by_kind
+from pulse.loader.refusals import PATIENCE, is_about_data, reason_of
+from pulse.models import Load
+from pulse.routes.book import RouteBook
+from pulse.spool.folder import CLOSED, SpoolFolder, write_durably
+from pulse.spool.frames import MARK_SIZE, OPENING_SIZE, Frame, encode_frame, opening
+from pulse.store.client import ClickHouseError, Store
+from pulse.store.loads import count_load, delete_load, insert_load
+from pulse.tables.aside import AsideBatch, AsideState
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.scope import unscoped
+
+log = structlog.get_logger(__name__)
+
+Named = tuple[str, Frame]
+"""The name of the segment, and a frame of it."""
+# What making a block of strange columns raises; a defect that is none of these ends the loader.
+UNUSABLE: Final = (pa.ArrowException, KeyError, ValueError, TypeError, OverflowError)
+REFUSALS: Final = (ClickHouseError, *UNUSABLE)
+
+
+class Refused(NamedTuple):
+    segment: str
+    frame: Frame
+    reason: str
+
+
+def separate(
+    folder: SpoolFolder, store: Store, load: Load, frames: Sequence[Named], book: RouteBook
+) -> list[Named]:
+    """Store what is taken, set the rest aside; returns what was stored, the load's from now on.
+
+    Killed anywhere, it can be done again. Raises ``StoreUnavailable``, ``ClickHouseError``
+    that is not about data, ``OSError``, ``RuntimeError`` (the counts differ afterwards).
+    """
+    names = {id(frame): name for name, frame in frames}
+    refused: list[Refused] = []
+    for kind, some in by_kind([frame for _, frame in frames]).items():
+        if count_load(store, load.id, kind):
+            delete_load(store, load.id, kind)
+        found = _halve(store, load.id, kind, some, book)
+        refused += [Refused(names[id(frame)], frame, reason) for frame, reason in found]
+        bad = {id(frame) for frame, _ in found}
+        rows = sum(frame.header.rows for frame in some if id(frame) not in bad)
+        if (stored := count_load(store, load.id, kind)) != rows:
+            raise RuntimeError(f"load {load.id} has {stored} rows of {kind} instead of {rows}")
+    for each in refused:
+        _keep(folder, each)
+    bad = {id(each.frame) for each in refused}
+    kept = [(name, frame) for name, frame in frames if id(frame) not in bad]
+    _note(folder, load, kept, refused)
+    return kept
+
+
+def _halve(store: Store, load_id: UUID, kind: str, frames: list[Frame]) -> list[tuple[Frame, str]]:
+    """Insert all of them but those that are refused alone; these come back."""
+    try:
+        # A token of its own: the engine remembers those of earlier tries.
+        insert_load(store, block_of(frames, load_id, book), f"{load_id}/{new_id()}", kind)
+    except REFUSALS as error:
+        if not is_about_data(error, PATIENCE):
+            raise
+        if len(frames) == 1:
+            return [(frames[0], reason_of(error))]
+        middle = len(frames) // 2
+        parts = (frames[:middle], frames[middle:])
+        return [each for part in parts for each in _halve(store, load_id, kind, part, book)]
+    return []
+
+
+def name_of(segment: str, frame: Frame) -> str:
+    """The same each time, also for a batch that comes out of ``aside/`` and is refused again."""
+    stem = segment.removesuffix(CLOSED)
+    return segment if "-" in stem else f"{stem}-{frame.offset}{CLOSED}"
+
+
+def _keep(folder: SpoolFolder, refused: Refused) -> None:
+    path = folder.aside / name_of(refused.segment, refused.frame)
+    if path.exists():
+        return
+    mark = secrets.token_bytes(MARK_SIZE)
+    head, payload = encode_frame(refused.frame.header, refused.frame.payload)
+    write_durably(path, b"".join((opening(mark), mark, head, payload)))
+
+
+def _note(
+    folder: SpoolFolder, load: Load, kept: Sequence[Named], refused: Sequence[Refused]
+) -> None:
+    with unscoped("loader: batches that the event store refuses"):
+        for each in refused:
+            header = each.frame.header
+            AsideBatch.objects.update_or_create(
+                spool_id=folder.identity(),
+                file=name_of(each.segment, each.frame),
+                defaults={
+                    "account_id": header.account_id,
+                    "environment_id": header.environment_id,
+                    "agent_id": header.agent_id,
+                    "kind": header.kind,
+                    "rows": header.rows,
+                    "reason": each.reason,
+                    "state": AsideState.KEPT,
+                    "load_id": None,
+                    "decided_at": None,
+                },
+            )
+            log.error(
+                "loader: a batch is refused and set aside; decide with: qcloud spool",
+                file=name_of(each.segment, each.frame),
+                rows=header.rows,
+                reason=each.reason,
+            )
+        load.frames = [[name, frame.offset] for name, frame in kept]
+        load.rows = sum(frame.header.rows for _, frame in kept)
+        Load.objects.filter(id=load.id).update(frames=load.frames, rows=load.rows)
+
+
+FRAME_OFFSET: Final = OPENING_SIZE
+"""Of the one frame in a file of ``aside/``."""
