@@ -70,7 +70,9 @@ def separate(
     return kept
 
 
-def _halve(store: Store, load_id: UUID, kind: str, frames: list[Frame]) -> list[tuple[Frame, str]]:
+def _halve(
+    store: Store, load_id: UUID, kind: str, frames: list[Frame], book: RouteBook
+) -> list[tuple[Frame, str]]:
     """Insert all of them but those that are refused alone; these come back."""
     try:
         # A token of its own: the engine remembers those of earlier tries.

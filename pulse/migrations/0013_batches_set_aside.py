@@ -11,7 +11,7 @@ from qcloud.kernel.rls import RowClass, RowSecurity
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("pulse", "0011_path_templates")]
+    dependencies: ClassVar = [("pulse", "0012_reported_issues")]
 
     operations: ClassVar = [
         migrations.CreateModel(
