@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-import structlog
-
 from agent.config.current import PLATFORM, Configuration
 from agent.config.policy import Surroundings
 from agent.config.source import FileSource, SourceError, UrlSource, Watcher, source_of
@@ -21,6 +19,7 @@ from agent.door.pages import Pulse, pages
 from agent.door.server import LISTEN, DoorError, Pages, StatusServer
 from agent.link.scope import Scope, ScopeError, namespace_inode
 from agent.link.settings import LinkSettings
+from agent.logs import get_logger
 from agent.metrics import Registry
 from agent.recording.format import RecordingError
 from agent.runner import OpenSource, Runner
@@ -37,7 +36,7 @@ from agent.uplink.way import Way, token_of
 from agent.who import OnNode, nobody
 from wire.config import Config, ConfigError, EventStore, parse_config
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def assembly_errors() -> tuple[type[Exception], ...]:

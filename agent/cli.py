@@ -12,10 +12,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
-import structlog
-
 from agent.capture.source import Source
-from agent.logs import configure_logs
+from agent.logs import configure_logs, get_logger
 from agent.options import TLS_PROBES, parser, read_secret
 
 USAGE: Final = 2
@@ -23,7 +21,7 @@ NO_CAPTURE: Final = 3
 FOLDER_TAKEN: Final = 4
 
 _COMMANDS: Final = ("run", "record", "demo-recording", "doctor", "validate", "-h", "--help")
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class CannotStartError(Exception):

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-import structlog
-
 from agent.capture.source import Source
 from agent.config.current import Configuration
 from agent.config.policy import Policy
@@ -21,6 +19,7 @@ from agent.counters import Counters
 from agent.door.pages import Pulse
 from agent.link.exchange import Exchange
 from agent.link.linker import InScope, Linker
+from agent.logs import get_logger
 from agent.status import Status, StatusFile
 from agent.stores.base import Event
 from agent.system import agent_version, resident_bytes
@@ -35,7 +34,7 @@ CONFIG_WAIT_SECONDS: Final = 3.0
 """How long the first configuration is waited for before capture begins without it."""
 
 _GC_THRESHOLD: Final = 20_000
-_log = structlog.get_logger()
+_log = get_logger()
 
 OpenSource = Callable[[int], Source]
 """Bytes of one call to copy → source."""

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
+from agent.logs import get_logger
 from agent.spool.files import write_whole
 from wire.protocol import ProbeState
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Status(msgspec.Struct, kw_only=True):

@@ -6,7 +6,7 @@ import fcntl
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from agent.spool.files import make_private
 from wire.protocol import SystemInfo
@@ -37,9 +37,23 @@ def agent_version() -> str:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process."""
+    """Resident memory of this process, each page once.
+
+    The kernel's ring is mapped twice, one behind the other, as its interface wants, and is
+    counted twice in ``/proc/self/statm``.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return pages * os.sysconf("SC_PAGE_SIZE") - sum(_seen_twice.values())
+
+
+_seen_twice: Final[dict[int, int]] = {}
+
+
+def seen_twice(mapping: int, size: int) -> None:
+    """``size`` bytes of ``mapping`` (any number of its own) are there once more; 0: no longer."""
+    _seen_twice[mapping] = size
+    if not size:
+        del _seen_twice[mapping]
 
 
 def lock_data_folder(directory: Path) -> IO[str]:

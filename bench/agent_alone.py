@@ -49,14 +49,6 @@ WARM: Final = 2
 """Replays of ``MINUTES`` after which memory is looked at first."""
 IDLE_SECONDS: Final = 6.0
 
-_AS_INSTALLED: Final = """
-import sys
-# Not among the agent's requirements; where it happens to be, structlog loads it for nothing.
-sys.modules["rich"] = None
-from agent.cli import main
-sys.exit(main())
-"""
-
 _CONFIG: Final = """
 version: 2
 services:
@@ -152,7 +144,7 @@ def _idle(config: Path, folder: Path) -> float:
     with (folder / "agent.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                sys.executable, "-c", _AS_INSTALLED, "--config", str(config), "--status-file",
+                sys.executable, "-m", "agent", "--config", str(config), "--status-file",
                 str(status), "--data-dir", str(folder / "data"), "--httpd-listen", "127.0.0.1:0",
             ],
             stdout=log, stderr=log, env=_environment(),

@@ -10,6 +10,8 @@ import mmap
 import select
 import struct
 
+from agent.system import seen_twice
+
 HEADER = "=I4x"
 """Before each record; a ``struct`` format, so that header and record are unpacked in one go."""
 HEADER_SIZE = struct.calcsize(HEADER)
@@ -36,6 +38,7 @@ class Ring:
         self._own = mmap.mmap(fd, _PAGE)
         self.data = mmap.mmap(fd, _PAGE + 2 * size, prot=mmap.PROT_READ, offset=_PAGE)
         """One page of the producer, then the records; a slice is a copy."""
+        seen_twice(id(self), size)
         self.offset = _PAGE
         # Whole words: a position must never be read or written in halves.
         self._consumer = memoryview(self._own).cast("Q")
@@ -62,3 +65,4 @@ class Ring:
         self._producer.release()
         self._own.close()
         self.data.close()
+        seen_twice(id(self), 0)

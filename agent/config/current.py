@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from agent.config.policy import Policy, Surroundings
 from agent.config.stack import StackPlan
 from agent.link.settings import Plan
+from agent.logs import get_logger
 from agent.stores.base import StoreError
 from wire.config import (
     Config,
@@ -30,7 +29,7 @@ CLOSE_SECONDS: Final = 30.0
 """How long the stores of a former configuration may take to store what waits."""
 _SAID_AT_MOST: Final = 20
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class ReloadState(NamedTuple):

@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 from typing import Final, Protocol
 
-import structlog
 import urllib3
 
 from agent.config.current import Configuration
+from agent.logs import get_logger
 from agent.proxies import Pools, ProxyError
 from wire.config.nodes import MAX_BYTES
 
@@ -22,7 +22,7 @@ FILE_SECONDS: Final = 1.0
 URL_SECONDS: Final = 30.0
 _TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 Signature = tuple[int, int, int, int]
 

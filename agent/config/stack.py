@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from agent.link.exchange import Exchange
+from agent.logs import get_logger
 from agent.plugins.access_logs import AccessLogsPlugin
 from agent.plugins.base import NOTHING, Plugin, Tools
 from agent.plugins.detect_errors import DetectErrorsPlugin
@@ -22,7 +21,7 @@ from wire.events import RequestEvent
 if TYPE_CHECKING:
     from agent.config.policy import Policy
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 _PLUGINS: Final[dict[str, Callable[..., Plugin]]] = {
     "http_capture": HttpCapturePlugin,

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from agent.containers.base import Container, Runtime, RuntimeUnavailable
 from agent.containers.cri import Cri
 from agent.containers.docker import Docker
 from agent.counters import Counters
+from agent.logs import get_logger
 
 EVERY_SECONDS: Final = 30.0
 """Between two lists, when nobody asks for a container that is not in the last one."""
@@ -34,7 +33,7 @@ CRI_SOCKETS: Final = (
     "/run/k3s/containerd/containerd.sock",
 )
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Containers:

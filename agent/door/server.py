@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple
 
-import structlog
+from agent.logs import get_logger
 
 LISTEN: Final = "127.0.0.1:10001"
 """Loopback: metrics name the hosts that the node talks to."""
@@ -16,7 +16,7 @@ MAX_CALLS: Final = 16
 """At once; beyond, connections are closed."""
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class DoorError(Exception):

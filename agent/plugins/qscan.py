@@ -9,15 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from agent.logs import get_logger
 from agent.plugins.base import NOTHING, Emit, Needs, Tools
 from agent.plugins.records import artifact, artifact_event, summary
 from agent.plugins.subject import Subject
 from wire.config.plugins import Qscan
 
 _IDENTIFIER: Final = re.compile(r"(?<=/)(?:\d+|[0-9a-fA-F-]{16,})(?=/|\Z)")
-_log = structlog.get_logger()
+_log = get_logger()
 
 Endpoint = tuple[str, str, str]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import structlog
 import zstandard
 
 from agent.counters import Counters
+from agent.logs import get_logger
 from agent.spool.batch import REQUESTS, Batch, awake, batch_at, batch_name, compress, decompress
 from agent.spool.files import HALF_WRITTEN, is_full, make_private, sync_directory, write_whole
 
@@ -30,7 +30,7 @@ SPOOL_LIMIT: Final = 512 * 1024 * 1024
 SPOOL_SECONDS: Final = 7 * 24 * 3600.0
 REJECTED_LIMIT: Final = 32 * 1024 * 1024
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class CorruptBatchError(Exception):

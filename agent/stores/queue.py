@@ -7,15 +7,14 @@ import time
 from collections import deque
 from typing import Final
 
-import structlog
-
 from agent.counters import Counters
+from agent.logs import get_logger
 from agent.stores.base import PLAIN, ObjectMeta, ObjectStore, StoreError
 
 QUEUE_BYTES: Final = 32 * 1024 * 1024
 _QUIET_SECONDS: Final = 60.0
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class ObjectQueue:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from agent.logs import get_logger
 from agent.stores.base import EventStore, ObjectStore, StoreContext, StoreError
 from agent.stores.directory import DirectoryStore
 from agent.stores.queue import ObjectQueue
@@ -20,7 +19,7 @@ from wire.config import ObjectStore as ObjectStoreConfig
 OpenObjects = Callable[[ObjectStoreConfig, StoreContext], ObjectStore]
 OpenEvents = Callable[[EventStoreConfig, StoreContext], EventStore]
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def _directory(config: ObjectStoreConfig, context: StoreContext) -> ObjectStore:

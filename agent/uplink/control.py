@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import structlog
 
+from agent.logs import get_logger
 from agent.uplink.backoff import Backoff
 from agent.uplink.client import (
     UNREADABLE,
@@ -26,7 +26,7 @@ LONGEST_INTERVAL: Final = 600.0
 REFUSED_SECONDS: Final = 30.0
 """Between tries while the platform says no: somebody has to do something first."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 Health = Callable[[], HeartbeatRequest]
 

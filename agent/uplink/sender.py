@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-import structlog
 import zstandard
 
 from agent.counters import Counters
+from agent.logs import get_logger
 from agent.spool.batch import ENCODING, REQUESTS, Batch, compress, decompress
 from agent.spool.spool import CorruptBatchError, Spool
 from agent.uplink.backoff import Backoff
@@ -33,7 +33,7 @@ REFUSED_SECONDS: Final = 30.0
 _NEVER_TAKEN: Final = frozenset({409, 422})
 """The number is taken by other bytes; the lines are malformed. Repeating changes nothing."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Sender:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-import structlog
 
+from agent.logs import get_logger
 from agent.uplink.client import UNREADABLE, Answer, Client, EndpointError
 from agent.uplink.identity import Identity, IdentityFile
 from wire.protocol import (
@@ -22,7 +22,7 @@ from wire.protocol import (
     SystemInfo,
 )
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 ApplyConfig = Callable[[dict[str, Any]], object]
 """Called on the control thread with a document as the platform sent it."""

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
+from agent.logs import get_logger
 from agent.options import read_secret
 from agent.stores.base import StoreError
 from agent.system import DataFolderError
@@ -22,7 +21,7 @@ from wire.config import Credential, EventStore
 OpenUplink = Callable[[Client, ReadToken], Uplink]
 """Takes the data folder. Raises ``DataFolderError``, ``IdentityError``, ``OSError``."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class _Target(NamedTuple):

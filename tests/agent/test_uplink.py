@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
 from agent.counters import Counters
@@ -20,6 +19,7 @@ from agent.uplink.identity import IdentityError, IdentityFile
 from agent.uplink.sender import Sender
 from agent.uplink.session import Session
 from tests.agent.platform_server import REGISTRATION_TOKEN, Handler, Platform, refuse
+from tests.agent.told import capture_logs
 from tests.agent.traffic import ANSWER, ASK, Listener
 from wire.events import encode_line
 from wire.protocol import HeartbeatRequest, SystemInfo

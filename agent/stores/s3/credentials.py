@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
+from agent.logs import get_logger
 from agent.options import read_secret
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import trouble
@@ -23,7 +22,7 @@ RETRY_SECONDS: Final = 10.0
 REREAD_SECONDS: Final = 60.0
 """How long keys without an end are believed: their file or profile may have new ones."""
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Found(NamedTuple):

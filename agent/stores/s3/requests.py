@@ -11,9 +11,8 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-import structlog
-
 from agent.counters import Counters
+from agent.logs import get_logger
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import (
     PASSING,
@@ -38,7 +37,7 @@ LONGEST_DELAY: Final = 10.0
 _HOPS: Final = 3
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Wanted(NamedTuple):

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from agent.capture.source import Chunk, Flow, Kind
 from tests.agent.config.inside import STORES, Inside, Through, answer, ask, stack
+from tests.agent.told import capture_logs
 from tests.agent.traffic import MS, client
 
 FULL = stack("{type: http_capture, config: {level: full}}")

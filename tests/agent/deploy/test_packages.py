@@ -49,7 +49,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                    check=True)  # fmt: skip
     site = next((home / "venv" / "lib").glob("python3.*/site-packages"))
     lent = next((ROOT / ".venv" / "lib").glob("python3.*/site-packages"))
-    lent_names = ("msgspec", "structlog", "urllib3", "zstandard", "yaml", "re2", "_re2*")
+    lent_names = ("msgspec", "urllib3", "zstandard", "yaml", "re2", "_re2*")
     for name in (*lent_names, "uuid_utils"):
         for path in lent.glob(name):
             (site / path.name).symlink_to(path)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from agent.metrics import MAX_SERIES, Registry
 from agent.plugins.base import Emit
@@ -14,6 +13,7 @@ from agent.plugins.qscan import Sampler
 from agent.plugins.report_usage import ReportUsagePlugin
 from agent.plugins.subject import Subject
 from tests.agent.config.inside import Inside, answer, ask, stack
+from tests.agent.told import capture_logs
 from wire.config.keys import Seconds
 from wire.config.plugins import Qscan
 

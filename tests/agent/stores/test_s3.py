@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from agent.counters import Counters
 from agent.stores.base import StoreError
@@ -20,6 +19,7 @@ from agent.stores.queue import ObjectQueue
 from agent.stores.s3.store import TEST_OBJECT, S3Store
 from tests.agent.stores.between import Between, Passing, between, s3_error
 from tests.agent.stores.gateway import BUCKET, REGION, ROOT, Gateway, gateway
+from tests.agent.told import capture_logs
 from tests.e2e.certificates import write_certificate
 from tests.real import require_real
 from wire.config import Credential
