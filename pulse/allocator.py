@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 from typing import Final
 
+import pyarrow as pa
+
 # From malloc.h. What is kept is bounded by what the process needed at its peak.
 _TRIM_THRESHOLD: Final = -1
 _TOP_PAD: Final = -2
@@ -24,6 +26,8 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
+    # Arrow brings an allocator of its own, which gives back what it frees.
+    pa.set_memory_pool(pa.system_memory_pool())
     # Arenas of single threads are small and trimmed on their own: use the main one alone.
     wanted = (
         (_ARENA_MAX, 1),

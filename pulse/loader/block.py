@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pulse.loader.derived import addresses, vendors
 from pulse.loader.routing import routes_of
-from pulse.loader.vendors import vendor_of
 from pulse.routes.book import RouteBook
 from pulse.spool.frames import Frame
 from pulse.store.kinds import KINDS
 
-_EXTERNAL = "egress-external"
+_HOUR: Final = 3_600
+_QUARTER: Final = 900
 
 
 class Hour(NamedTuple):
@@ -53,8 +52,8 @@ def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = No
     table = table.unify_dictionaries().combine_chunks()
     for name in ("source_ip", "destination_ip"):
         if name in table.column_names:
-            addresses = _addresses(table[name].combine_chunks())
-            table = table.set_column(table.column_names.index(name), name, addresses)
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, addresses(table[name]))
     table = table.append_column("load_id", _repeated(load_id, table.num_rows))
     for name in KINDS[frames[0].header.kind].derived:
         column = _vendors(table) if name == "vendor" else routes_of(table, book or RouteBook())
@@ -64,26 +63,32 @@ def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = No
 
 def hours_of(frames: Sequence[Frame]) -> set[Hour]:
     """Every hour that the frames have requests in: nothing else is usage."""
-    found = set()
-    for frame in _requests(frames):
-        hours = pc.unique(pc.floor_temporal(events_of(frame)["timestamp"], unit="hour"))
-        header = frame.header
-        found |= {Hour(header.account_id, header.environment_id, h) for h in hours.to_pylist()}
-    return found
+    return {
+        Hour(frame.header.account_id, frame.header.environment_id, start)
+        for frame in _requests(frames)
+        for start in _starts(frame, _HOUR)
+    }
 
 
 def quarters_of(frames: Sequence[Frame]) -> dict[UUID, set[datetime]]:
     """By account, when each quarter of an hour begins that the frames have requests in."""
     found: dict[UUID, set[datetime]] = {}
     for frame in _requests(frames):
-        moments = events_of(frame)["timestamp"]
-        quarters = pc.unique(pc.floor_temporal(moments, multiple=15, unit="minute"))
-        found.setdefault(frame.header.account_id, set()).update(quarters.to_pylist())
+        found.setdefault(frame.header.account_id, set()).update(_starts(frame, _QUARTER))
     return found
 
 
 def _requests(frames: Sequence[Frame]) -> list[Frame]:
     return [frame for frame in frames if frame.header.kind == "request"]
+
+
+def _starts(frame: Frame, seconds: int) -> set[datetime]:
+    """When each span of that length begins that the frame has events in, in UTC."""
+    moments = events_of(frame)["timestamp"].combine_chunks().view(pa.int64()).to_numpy()
+    spans = moments // (seconds * 1_000_000)
+    # Events come nearly in order: only where the span changes is there something to see.
+    seen = {*spans[:1].tolist(), *spans[1:][spans[1:] != spans[:-1]].tolist()}
+    return {datetime.fromtimestamp(span * seconds, UTC) for span in seen}
 
 
 def _with_origin(frame: Frame, events: pa.Table) -> pa.Table:
@@ -99,39 +104,7 @@ def _repeated(value: UUID, rows: int) -> Any:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, buffers)
 
 
-def _addresses(texts: Any) -> Any:
-    """IPv6 in sixteen bytes, IPv4 mapped into it; whatever is no address becomes ``::``.
-
-    The engine would refuse the whole block for one text that is not an address.
-    """
-    encoded = pc.dictionary_encode(pc.fill_null(texts, ""))
-    distinct = [_packed(text) for text in encoded.dictionary.to_pylist()]
-    return pc.take(pa.array(distinct, pa.binary(16)), encoded.indices)
-
-
-def _packed(text: str) -> bytes:
-    try:
-        if ":" in text:
-            return socket.inet_pton(socket.AF_INET6, text)
-        return _MAPPED + socket.inet_pton(socket.AF_INET, text)
-    except (OSError, ValueError):
-        return bytes(16)
-
-
-_MAPPED = bytes(10) + b"\xff\xff"
-
-
 def _vendors(table: pa.Table) -> Any:
-    if "host" not in table.column_names or not table.num_rows:
+    if "host" not in table.column_names:
         return pa.repeat(pa.scalar(""), table.num_rows)
-    hosts = table["host"].combine_chunks()
-    if not isinstance(hosts, pa.DictionaryArray):
-        hosts = pc.dictionary_encode(hosts)
-    names = pa.array([vendor_of(host) for host in hosts.dictionary.to_pylist()], pa.string())
-    external = pc.equal(_plain(table["direction"]), _EXTERNAL)
-    vendors = pc.if_else(external, pc.take(names, hosts.indices), "")
-    return pc.dictionary_encode(pc.fill_null(vendors, ""))
-
-
-def _plain(column: pa.ChunkedArray) -> Any:
-    return column.cast(pa.string())
+    return vendors(table["host"], table["direction"])

@@ -40,7 +40,8 @@ def insert_load(store: Store, table: pa.Table, token: str, kind: str = "request"
         summary = client.raw_insert(
             KINDS[kind].table,
             column_names=table.column_names,
-            insert_block=sink.getvalue().to_pybytes(),
+            # A view is sent as it is; bytes would be copied behind the statement first.
+            insert_block=memoryview(sink.getvalue()),  # type: ignore[arg-type]
             fmt="ArrowStream",
             settings={**_ONE_BLOCK, "insert_deduplication_token": token},
         )
