@@ -63,7 +63,7 @@ class ConnectionReporter:
         link = known.link
         event = link.template
         now = datetime.now(UTC)
-        ours, theirs = _local(event), Endpoint(address=_address(event, local=False))
+        ours, theirs = local_endpoint(event), Endpoint(address=address_of(event, local=False))
         ingress = event.direction is Direction.INGRESS
         agent, instance = self._about
         tags = {**link.about.tags, "protocol": ["http1"], "strategy": ["observe"]}
@@ -100,16 +100,18 @@ def _meta(link: ConnectionLink) -> Meta:
     )
 
 
-def _address(event: RequestEvent, *, local: bool) -> Address:
+def address_of(event: RequestEvent, *, local: bool) -> Address:
+    """Of the node's own side, or of the other one."""
     source = local != (event.direction is Direction.INGRESS)
     ip = event.source_ip if source else event.destination_ip
     port = event.source_port if source else event.destination_port
     return Address(family="ipv6" if ":" in ip else "ipv4", ip=ip, port=port)
 
 
-def _local(event: RequestEvent) -> Endpoint:
+def local_endpoint(event: RequestEvent) -> Endpoint:
+    """The node's own side, with the process."""
     return Endpoint(
-        address=_address(event, local=True),
+        address=address_of(event, local=True),
         hostname=event.hostname,
         exe=event.exe,
         user=event.user,

@@ -16,6 +16,7 @@ from agent.config.source import Watcher
 from agent.config.stack import StackPlan
 from agent.connections import ConnectionReporter
 from agent.counters import Counters
+from agent.dns.audit import DnsAudit
 from agent.door.pages import Pulse
 from agent.link.exchange import Exchange
 from agent.link.linker import InScope, Linker
@@ -73,6 +74,9 @@ class Runner:
         self._pulse = pulse or Pulse()
         self._policy = configuration.running
         self._reporter = ConnectionReporter(self._report, agent=agent_version(), instance=str(boot))
+        self._dns = DnsAudit(
+            counters=counters, in_scope=in_scope, agent=agent_version(), instance=str(boot)
+        )
         self._state = "starting"
         self._began = time.monotonic()
         self._stop = False
@@ -113,6 +117,7 @@ class Runner:
             memory_limit=self._memory_limit,
             observer=self._reporter if self._watcher is not None else None,
         )
+        self._dns.use(self._policy, source)
         self._settle()
         ended = self._loop(source, linker)
         return self._leave(linker, ended=ended)
@@ -155,6 +160,8 @@ class Runner:
                         feed(chunk)
                     except Exception:  # noqa: BLE001  a fault of ours costs one connection
                         self._fault(linker, chunk.connection)
+                if self._dns.active:
+                    self._audit()
                 for store in self._policy.event_stores:
                     store.tick()
                 if time.monotonic() >= next_tick:
@@ -173,6 +180,13 @@ class Runner:
         _log.exception("a connection could not be followed; please report this")
         linker.abandon(key)
 
+    def _audit(self) -> None:
+        try:
+            self._dns.poll()
+        except Exception:  # noqa: BLE001  a fault of ours costs a few lookups
+            self._counters.drop("event", "dns-fault")
+            _log.exception("DNS messages could not be followed; please report this")
+
     def _tick(self, source: Source, linker: Linker) -> Source:
         self._pulse.beat()
         linker.tick(time.monotonic_ns())
@@ -184,6 +198,7 @@ class Runner:
         if self._way.uplink is not None:
             # Also when the configuration names it no longer: its last events are to be written.
             self._way.uplink.tick()
+        self._dns.tick()
         policy = self._configuration.take()
         if policy is not None:
             self._use(policy)
@@ -191,6 +206,8 @@ class Runner:
             self._beat_soon()
             if self._reopen and policy.call_limit != self._call_limit:
                 source = self._replace(source, linker, policy.call_limit)
+            self._dns.use(policy, source)
+            self._probes = source.probes()
         if self._configuration.retiring:
             self._configuration.release(linker.plans())
         self._status_file.write(self.status())
@@ -204,6 +221,7 @@ class Runner:
         """Capture anew, with another limit; connections go on, older than the new source."""
         for chunk in source.poll(0):
             linker.feed(chunk)
+        self._audit()
         linker.shutdown(time.monotonic_ns())
         self._note_lost(source)
         source.close()
@@ -234,6 +252,7 @@ class Runner:
         self._state = "draining"
         self._status_file.write(self.status())
         linker.shutdown(time.monotonic_ns())
+        self._dns.shutdown()
         self._connections = 0
         deadline = time.monotonic() + DRAIN_SECONDS
         if self._watcher is not None:

@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from agent.capture.source import Chunk, Connection
+from agent.capture.source import Chunk, Connection, DnsMessage
 from agent.counters import Counters
 from agent.recording.demo import write_demo
 from agent.recording.source import AS_FAST_AS_POSSIBLE, RecordingSource
@@ -210,6 +210,15 @@ class Day:
     def forget(self, key: int) -> None:
         if key >> 40 == self._round:
             self._source.forget(key & ((1 << 40) - 1))
+
+    def audit_dns(self, *, wanted: bool) -> None:
+        """A recording holds HTTP alone."""
+
+    def dns(self) -> list[DnsMessage]:
+        return []
+
+    def forget_dns(self, socket: int) -> None:
+        """There is none."""
 
     def lost(self) -> dict[str, int]:
         return {}

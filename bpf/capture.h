@@ -12,6 +12,8 @@ enum kind {
 	KIND_CLOSE = 2,
 	KIND_OPEN = 3,
 	KIND_LIBRARY = 4,
+	KIND_DNS_SOCKET = 5,
+	KIND_DNS = 6,
 };
 
 enum flow {
@@ -33,6 +35,8 @@ enum drop {
 	DROP_NO_SOCKET,
 	DROP_NO_MEMORY,
 	DROP_UNREADABLE,
+	/* Messages or buffers of one call beyond what is looked at. */
+	DROP_BEYOND,
 	DROP_REASONS,
 };
 
@@ -92,6 +96,29 @@ struct library {
 	__u64 mapped_at;
 	__u32 tgid;
 	__u32 pad;
+};
+
+/* The other end of a message. Address in network order, port in host order. */
+struct peer {
+	__u8 address[16];
+	__u16 family;
+	__u16 port;
+	__u16 protocol;
+	__u16 pad;
+};
+
+/* Bytes of a DNS message follow; those of one message may come in several records. */
+struct dns_record {
+	struct record head;
+	struct peer peer;
+	/* No more of this datagram comes. */
+	__u8 last;
+	__u8 pad[7];
+};
+
+struct dns_key {
+	__u64 inode;
+	__u64 tgid;
 };
 
 struct connection_key {

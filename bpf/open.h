@@ -126,7 +126,8 @@ static __always_inline void remember_peer(struct sock *sk, __u64 inode, __u32 tg
 	peers->next++;
 }
 
-static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, __u8 role, __u8 tls)
+static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, __u8 role, __u8 tls,
+				     __u8 kind)
 {
 	struct opened *opened = bpf_ringbuf_reserve(&events, sizeof(*opened), 0);
 
@@ -134,7 +135,7 @@ static __always_inline bool announce(struct sock *sk, __u64 inode, __u32 tgid, _
 		count_drop(DROP_RING_FULL);
 		return false;
 	}
-	fill_head(&opened->head, connection_id(inode, tgid, tls), KIND_OPEN);
+	fill_head(&opened->head, connection_id(inode, tgid, tls), kind);
 	fill_addresses(opened, sk);
 	if (endpoint_excluded(opened)) {
 		bpf_ringbuf_discard(opened, BPF_RB_NO_WAKEUP);
@@ -162,7 +163,7 @@ __noinline int open_connection(__u64 socket, __u64 inode, __u32 tgid, __u32 role
 	/* A tunnel that now speaks TLS, or a socket whose end we missed. */
 	if (before)
 		tell_end(before, tgid);
-	if (!announce(sk, inode, tgid, role, tls))
+	if (!announce(sk, inode, tgid, role, tls, KIND_OPEN))
 		return 0;
 	remember_peer(sk, inode, tgid);
 	return !bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY);

@@ -4,17 +4,10 @@
  * One program at the exit of system calls is enough: the arguments are still in the
  * registers, the result is known, and the caller's buffer is in memory.
  */
-#include <asm/unistd.h>
-
+#include "calls.h"
 #include "emit.h"
 
-#define MSG_OOB 0x1
-#define MSG_PEEK 0x2
-#define MSG_TRUNC 0x20
-#define MSG_ERRQUEUE 0x2000
 #define PROT_EXEC 4
-/* Code segment of a 64-bit process; others number their system calls differently. */
-#define USER_CODE_64 0x33
 
 enum shape {
 	SHAPE_NONE,
@@ -33,18 +26,6 @@ struct transfer {
 	__u8 flow;
 	__u8 shape;
 };
-
-#if defined(__TARGET_ARCH_x86)
-static __always_inline long call_number(struct pt_regs *regs)
-{
-	return regs->cs == USER_CODE_64 ? (long)regs->orig_ax : -1;
-}
-#else
-static __always_inline long call_number(struct pt_regs *regs)
-{
-	return regs->syscallno;
-}
-#endif
 
 static __always_inline __u8 shape_of(long number)
 {

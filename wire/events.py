@@ -202,10 +202,73 @@ class ArtifactEvent(Event, kw_only=True, tag="artifact_record", gc=False):
     qscan_record_document: bool = False
 
 
+class LookupOutcome(StrEnum):
+    """How a DNS lookup ended, as far as the agent could see."""
+
+    ANSWERED = "answered"
+    """A whole answer came; ``rcode`` says what it is worth."""
+    TRUNCATED = "truncated"
+    """It did not fit; the same question over TCP is a lookup of its own."""
+    MALFORMED = "malformed"
+    TIMEOUT = "timeout"
+
+
+class DnsEvent(Event, kw_only=True, tag="dns", gc=False):
+    """One DNS lookup: a question, and its answer if there was one."""
+
+    # ``timestamp``: when the question was asked first.
+    lookup_id: UUID
+    """UUIDv7, unique for ever."""
+    connection_id: UUID
+    direction: Direction
+    """``ingress``: the process is the resolver that was asked."""
+    replayed: bool = False
+    name: Name
+    """Asked for; lower case, without a final dot; the root is ``.``."""
+    query_type: Name
+    """``A``, ``AAAA``, ``HTTPS`` …, ``TYPE65280`` for one without a name."""
+    outcome: LookupOutcome
+    rcode: Name = ""
+    """``NOERROR``, ``NXDOMAIN`` …; empty without a readable answer."""
+    transport: Name = "udp"
+    """``udp`` or ``tcp``."""
+    duration_us: Count = 0
+    """From the first question to the answer, or to giving up."""
+    attempts: Count = 1
+    """How often it was asked."""
+    addresses: Text = ""
+    """IPv4 and IPv6 addresses of the answer, one a line."""
+    aliases: Text = ""
+    """The chain of ``CNAME`` records from the name on, one a line."""
+    answer_count: Count = 0
+    authoritative: bool = False
+    authenticated: bool = False
+    """The resolver says that it has validated the answer (DNSSEC)."""
+    edns: bool = False
+    bytes_sent: Count = 0
+    bytes_received: Count = 0
+    source_ip: Name = ""
+    source_port: Port = 0
+    destination_ip: Name = ""
+    """The resolver's."""
+    destination_port: Port = 0
+    hostname: Name = ""
+    process_id: Count = 0
+    exe: Name = ""
+    user: Name = ""
+    user_id: Count = 0
+    container_id: Name = ""
+    container_name: Name = ""
+    container_image: Name = ""
+    pod_name: Name = ""
+    pod_namespace: Name = ""
+
+
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
     "request": RequestEvent,
     "issue": IssueEvent,
     "artifact_record": ArtifactEvent,
+    "dns": DnsEvent,
 }
 """By what stands in ``type``."""
 KIND_OF: Final = {struct: kind for kind, struct in EVENT_TYPES.items()}

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from wire.dns import DnsPart
+
 
 class Meta(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     connection_id: str
@@ -83,6 +85,8 @@ class ConnectionEvent(msgspec.Struct, kw_only=True, rename="camel"):
     labels: list[str]
     created_at: datetime
     closed_at: datetime | None = None
+    dns: list[DnsPart] | msgspec.UnsetType = msgspec.field(name="qcloud.dns", default=msgspec.UNSET)
+    """Lookups that ended since the last report. Ours: not there on other connections."""
 
 
 class _Flat(msgspec.Struct, kw_only=True, rename="camel"):

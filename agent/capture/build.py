@@ -15,7 +15,7 @@ from agent.capture.errors import CaptureUnavailable, Finding
 SOURCES = Path(__file__).resolve().parents[2] / "bpf"
 PACKAGED = Path(__file__).resolve().parent / "objects"
 """Where the wheel has them, compiled for its machine; a checkout has no such folder."""
-PROGRAMS = ("base", "sockets", "tls", "lifecycle")
+PROGRAMS = ("base", "sockets", "tls", "lifecycle", "dns")
 _TARGETS = {"x86_64": "x86", "aarch64": "arm64"}
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Self
 
 from agent.capture.build import objects
+from agent.capture.dns import DnsTap
 from agent.capture.doctor import explain
 from agent.capture.errors import BpfError, CaptureUnavailable
 from agent.capture.facts import connection_of
@@ -16,11 +17,14 @@ from agent.capture.layout import (
     DROP_REASONS,
     KIND_CLOSE,
     KIND_DATA,
+    KIND_DNS,
+    KIND_DNS_SOCKET,
     KIND_LIBRARY,
     KIND_OPEN,
     PID_KEY,
     RECORD_IN_RING,
     Opened,
+    unpack_dns,
     unpack_library,
     unpack_opened,
 )
@@ -29,7 +33,7 @@ from agent.capture.libraries import Libraries
 from agent.capture.programs import Programs
 from agent.capture.ring import BUSY, DISCARDED, HEADER_SIZE, LENGTH, Ring
 from agent.capture.settings import CaptureSettings
-from agent.capture.source import Chunk, Connection, Flow, Kind
+from agent.capture.source import Chunk, Connection, DnsMessage, Flow, Kind
 from wire.protocol import ProbeState
 
 _FLOWS = (Flow.RECEIVED, Flow.SENT)
@@ -54,6 +58,7 @@ class KernelSource:
         self._facts: dict[int, tuple[Connection, int, int]] = {}
         self._unknown = 0
         self._libraries: Libraries | None = None
+        self._dns = DnsTap(programs)
 
     @classmethod
     def open(cls, settings: CaptureSettings) -> Self:
@@ -163,6 +168,10 @@ class KernelSource:
             ended = self._opened(identity, unpack_opened(record))
         elif kind == KIND_CLOSE:
             ended = self._keys.pop(identity, None)
+        elif kind == KIND_DNS:
+            self._dns.told(unpack_dns(record))
+        elif kind == KIND_DNS_SOCKET:
+            self._dns.opened(identity, unpack_opened(record))
         elif kind == KIND_LIBRARY and self._libraries is not None:
             self._libraries.attach_mapped(unpack_library(record))
         if ended is not None:
@@ -198,6 +207,15 @@ class KernelSource:
             kernel_key = CONNECTION_KEY.pack(socket, connection.pid)
             self._programs.map("connections").remove(kernel_key)
 
+    def audit_dns(self, *, wanted: bool) -> None:
+        self._dns.switch(wanted=wanted)
+
+    def dns(self) -> list[DnsMessage]:
+        return self._dns.take()
+
+    def forget_dns(self, socket: int) -> None:
+        self._dns.forget(socket)
+
     def exclude_pid(self, pid: int) -> None:
         """Look at nothing that this process does, from now on."""
         self._programs.map("excluded_pids").put(PID_KEY.pack(pid), b"\1")
@@ -212,6 +230,7 @@ class KernelSource:
             value = self._programs.map("drops").get(PID_KEY.pack(index), slots.size)
             counts[reason] = sum(slots.unpack(value)) if value else 0
         counts["unknown_connection"] = self._unknown
+        counts["dns_incomplete"] = self._dns.incomplete
         return counts
 
     def probes(self) -> list[ProbeState]:
@@ -223,6 +242,7 @@ class KernelSource:
     def close(self) -> None:
         if self._libraries is not None:
             self._libraries.close()
+        self._dns.close()
         self._ring.close()
         self._programs.close()
 

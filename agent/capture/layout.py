@@ -9,22 +9,26 @@ from typing import NamedTuple
 from agent.capture.ring import HEADER
 from agent.capture.settings import CaptureSettings
 
-KIND_DATA, KIND_CLOSE, KIND_OPEN, KIND_LIBRARY = 1, 2, 3, 4
+KIND_DATA, KIND_CLOSE, KIND_OPEN, KIND_LIBRARY, KIND_DNS_SOCKET, KIND_DNS = 1, 2, 3, 4, 5, 6
 
-DROP_REASONS = ("ring_full", "no_socket", "no_memory", "unreadable")
+DROP_REASONS = ("ring_full", "no_socket", "no_memory", "unreadable", "beyond_limit")
 
 RECORD = struct.Struct("=QQIIBB6x")
 RECORD_IN_RING = struct.Struct(HEADER + RECORD.format[1:])
 """Word of the ring's header, then the fields of ``struct record``."""
 _OPENED = struct.Struct("=QIIIHHHBBI16s16s16s128s640s")
 _LIBRARY = struct.Struct("=QQQI4x")
+_DNS = struct.Struct("=QQIIBB6x16sHHH2xB7x")
+"""``struct dns_record``, head included."""
 LIBRARY_KEY = struct.Struct("=QQ")
+DNS_KEY = struct.Struct("=QQ")
 CONNECTION_KEY = struct.Struct("=QQ")
 _SETTINGS = struct.Struct("=IIII")
 _ADDRESS_KEY = struct.Struct("=16sI")
 PID_KEY = struct.Struct("=I")
 
 _AF_INET = 2
+_UDP = 17
 _WAKE_SHARE = 8
 """The agent is woken early when an eighth of the ring is full."""
 
@@ -57,6 +61,22 @@ class Library(NamedTuple):
     tgid: int
 
 
+class DnsRecord(NamedTuple):
+    """Bytes of one message to or from port 53."""
+
+    identity: int
+    monotonic_ns: int
+    length: int
+    sent: bool
+    remote_ip: str
+    remote_port: int
+    """0: nothing told who the other end is."""
+    udp: bool
+    last: bool
+    """The datagram ends here."""
+    data: bytes
+
+
 def unpack_opened(data: bytes) -> Opened:
     socket, tgid, uid, netns, family, local_port, remote_port, role, tls, used, *texts = (
         _OPENED.unpack_from(data, RECORD.size)
@@ -81,6 +101,23 @@ def unpack_opened(data: bytes) -> Opened:
 
 def unpack_library(data: bytes) -> Library:
     return Library(*_LIBRARY.unpack_from(data, RECORD.size))
+
+
+def unpack_dns(data: bytes) -> DnsRecord:
+    identity, moment, length, captured, _, flow, address, family, port, protocol, last = (
+        _DNS.unpack_from(data)
+    )
+    return DnsRecord(
+        identity,
+        moment,
+        length,
+        bool(flow),
+        _address(family, address),
+        port,
+        protocol == _UDP,
+        bool(last),
+        data[_DNS.size : _DNS.size + captured],
+    )
 
 
 def pack_settings(settings: CaptureSettings, ring_bytes: int, *, plain_http: bool) -> bytes:

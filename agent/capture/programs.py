@@ -58,6 +58,11 @@ class Programs:
         opened.load()
         return opened
 
+    def unload(self, loaded: Object) -> None:
+        """A file that ``load`` has loaded; its links are closed already."""
+        self._objects.remove(loaded)
+        loaded.close()
+
     def start(self, name: str, program: str, *, plain_http: bool = False) -> None:
         """Load a file and put its one program at the hook that it names."""
         loaded = self.load(name, plain_http=plain_http)

@@ -71,6 +71,21 @@ class Chunk(NamedTuple):
     data: bytes
 
 
+class DnsMessage(NamedTuple):
+    """One datagram to or from port 53, or a piece of such a TCP stream."""
+
+    socket: int
+    """Unique while the agent runs, a process's use of a socket."""
+    connection: Connection
+    """With the other end of this very message."""
+    udp: bool
+    flow: Flow
+    monotonic_ns: int
+    length: int
+    data: bytes
+    """Shorter than ``length`` where a limit cut it."""
+
+
 class Source(Protocol):
     """Where chunks come from."""
 
@@ -87,6 +102,18 @@ class Source(Protocol):
 
     def forget(self, key: int) -> None:
         """The consumer is done with a connection; its facts may be dropped."""
+        ...
+
+    def audit_dns(self, *, wanted: bool) -> None:
+        """Look at port 53 as well, or no longer; where it cannot, ``probes`` says why."""
+        ...
+
+    def dns(self) -> list[DnsMessage]:
+        """DNS messages that came with the last ``poll``, each handed out once."""
+        ...
+
+    def forget_dns(self, socket: int) -> None:
+        """The consumer is done with a socket of ``dns``."""
         ...
 
     def lost(self) -> dict[str, int]:

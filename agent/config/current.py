@@ -178,9 +178,6 @@ class Configuration:
         missing = sorted(_unset(policy.config, self._around.stores.environment))
         if missing:
             _log.error("the configuration names variables that are not set", names=missing)
-        if policy.config.tap.audit_include_dns:
-            _log.warning("audit_include_dns: HTTP on TCP is all that is captured here, so only "
-                         "HTTP on port 53 is reported")  # fmt: skip
         kind = policy.stores.kind
         if kind == self._said:
             return

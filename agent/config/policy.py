@@ -137,10 +137,24 @@ class Policy:
             self.config.tap.audit_include_dns and verdict.dns
         ):
             return None
+        return self._about(connection, payload=verdict.payload)
+
+    @property
+    def audits_dns(self) -> bool:
+        """DNS lookups are to be captured, and there is somebody to tell."""
+        return self.config.tap.audit_include_dns and bool(self._all)
+
+    def describe_dns(self, connection: Connection) -> About | None:
+        """Whose lookups these are; ``None``: they are left alone."""
+        if not self._filters.verdict(connection.exe).dns:
+            return None
+        return self._about(connection, payload=False)
+
+    def _about(self, connection: Connection, *, payload: bool) -> About:
         around = self._around
         who = around.who_is(connection, self._variables)
         tags = tags_of(connection, who, self.config.tags, around.tags, around.base.hostname)
-        return About(who, tags, verdict.payload)
+        return About(who, tags, payload)
 
     # -- for plans -----------------------------------------------------------------
 

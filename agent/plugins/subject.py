@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from agent.http.headers import header_pairs
 from agent.link.exchange import Exchange
@@ -17,6 +17,17 @@ from wire.rules.fields import split_map
 Tags = dict[str, list[str]]
 Stored = tuple[str, bytes]
 """Digest and bytes of an object."""
+
+
+class LookupNames(NamedTuple):
+    """What rules may ask of a DNS lookup."""
+
+    name: str = ""
+    type: str = ""
+    rcode: str = ""
+
+
+_NO_LOOKUP: Final = LookupNames()
 
 
 class Subject:
@@ -64,7 +75,12 @@ class Subject:
         return head[at + len(name) : end].decode("latin-1").strip()
 
     @property
-    def url(self) -> str:
+    def lookup(self) -> LookupNames:
+        """Empty: it is an exchange of HTTP."""
+        return _NO_LOOKUP
+
+    @property
+    def url(self) -> str | None:
         """With the query where the head was kept: payload."""
         event, target = self.event, self.exchange.target.decode("latin-1")
         if target and not target.startswith("/"):
@@ -109,6 +125,9 @@ _PLAIN: Final[dict[str, Getter]] = {
     "http.res.status": lambda it: it.event.status or None,
     "http.res.content_type": lambda it: it.event.content_type or None,
     "http.res.duration_ms": lambda it: it.event.duration_us / 1000 if it.event.status else None,
+    "dns.name": lambda it: it.lookup.name or None,
+    "dns.type": lambda it: it.lookup.type or None,
+    "dns.rcode": lambda it: it.lookup.rcode or None,
     "protocol": lambda it: it.event.protocol,
     "direction": lambda it: it.event.direction.value,
     "tls": lambda it: it.event.scheme == "https",

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from agent.capture.source import Chunk, Connection
+from agent.capture.source import Chunk, Connection, DnsMessage
 from agent.recording.format import (
     FORMAT,
     VERSION,
@@ -82,6 +82,15 @@ class RecordingSource:
 
     def forget(self, key: int) -> None:
         self._connections.pop(key, None)
+
+    def audit_dns(self, *, wanted: bool) -> None:
+        """Recordings hold HTTP alone."""
+
+    def dns(self) -> list[DnsMessage]:
+        return []
+
+    def forget_dns(self, socket: int) -> None:
+        """There is none."""
 
     def lost(self) -> dict[str, int]:
         return {}

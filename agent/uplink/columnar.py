@@ -14,7 +14,7 @@ from wire.events import EVENT_TYPES
 
 _DISTINCT: Final = frozenset(
     {
-        "path", "request_id", "connection_id", "auth_token_mask", "auth_token_hash",
+        "path", "request_id", "connection_id", "lookup_id", "addresses", "auth_token_mask", "auth_token_hash",
         "object_digest", "digest", "url",
     }
 )  # fmt: skip

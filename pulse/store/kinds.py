@@ -27,6 +27,7 @@ KINDS: Final = {
     "request": Kind("requests", ("vendor", "route")),
     "issue": Kind("reported_issues", ("vendor", "route")),
     "artifact_record": Kind("artifacts", ("route",)),
+    "dns": Kind("dns_lookups"),
 }
 """By what stands in an event's ``type``."""
 EVENT_TABLES: Final = tuple(kind.table for kind in KINDS.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agent.capture.source import Chunk, Connection, Flow, Kind, Role, Source
+from agent.capture.source import Chunk, Connection, DnsMessage, Flow, Kind, Role, Source
 from agent.counters import Counters
 from agent.link.exchange import Exchange
 from agent.link.linker import Linker
@@ -50,6 +50,15 @@ class Facts:
 
     def forget(self, key: int) -> None:
         self.forgotten.append(key)
+
+    def audit_dns(self, *, wanted: bool) -> None:
+        """No DNS is made by hand here."""
+
+    def dns(self) -> list[DnsMessage]:
+        return []
+
+    def forget_dns(self, socket: int) -> None:
+        """There is none."""
 
     def lost(self) -> dict[str, int]:
         return {}

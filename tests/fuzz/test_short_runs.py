@@ -12,7 +12,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["config", "rules"])
+@pytest.mark.parametrize("name", ["config", "dns", "rules"])
 def test_nothing_is_found(name: str, tmp_path: Path) -> None:
     done = subprocess.run(
         # A process begins with its parent's greatest size as its own: the shell's is small.

@@ -10,8 +10,10 @@ from qcloud.kernel.ids import new_id
 from wire.events import (
     ArtifactEvent,
     Direction,
+    DnsEvent,
     Event,
     IssueEvent,
+    LookupOutcome,
     RequestEvent,
     encode_line,
 )
@@ -45,6 +47,30 @@ def issue(**changes: Any) -> IssueEvent:
 def artifact(**changes: Any) -> ArtifactEvent:
     """A response's body in the customer's store."""
     return ArtifactEvent(**{**_plain(), "artifact_type": "res-body", "digest": "a" * 40, **changes})
+
+
+def dns(**changes: Any) -> DnsEvent:
+    """An answered question about ``api.example.com``."""
+    return DnsEvent(
+        **{
+            "timestamp": NOON,
+            "lookup_id": UUID(bytes=new_id().bytes),
+            "connection_id": UUID(bytes=new_id().bytes),
+            "direction": Direction.EGRESS_INTERNAL,
+            "name": "api.example.com",
+            "query_type": "A",
+            "outcome": LookupOutcome.ANSWERED,
+            "rcode": "NOERROR",
+            "addresses": "203.0.113.7",
+            "answer_count": 1,
+            "duration_us": 1_500,
+            "destination_ip": "10.0.0.2",
+            "destination_port": 53,
+            "hostname": "node-1",
+            "exe": "/usr/bin/curl",
+            **changes,
+        }
+    )
 
 
 def lines(*events: Event) -> bytes:

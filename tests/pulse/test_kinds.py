@@ -25,7 +25,7 @@ from pulse.store.kinds import KINDS, ORIGIN
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import Scope, Tier, unscoped
 from tests.pulse.door import Sender, Somebody, Tokens, door
-from tests.pulse.lines import NOON, artifact, event, issue, lines
+from tests.pulse.lines import NOON, artifact, dns, event, issue, lines
 from wire.events import EVENT_TYPES, KIND_OF, Event
 from wire.protocol import COLUMNS_CONTENT_TYPE
 
@@ -78,9 +78,10 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
     owner = Somebody()
     broken = issue(path="/users/4711", conditions="status_code\nduration", host="api.stripe.com")
     part = artifact(digest="b" * 40, size_bytes=77, qscan=True, qscan_monitors="EMAIL,PHONE")
+    asked = dns(name="api.stripe.com", addresses="10.1.2.3\n2001:db8::1", attempts=2)
     with door(IngestSettings(spool=spool.path), Tokens(owner=owner)) as client:
         sender = Sender(client)
-        for some in ([event(), event()], [broken], [part]):
+        for some in ([event(), event()], [broken], [part], [asked]):
             kind = KIND_OF[type(some[0])]
             body, headers = lines(*some), {KIND: kind}
             if form == "columns":
@@ -89,7 +90,7 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
             assert sender.send(body, **headers).json()["accepted"] == len(some)
             assert sender.again(body, sender.sequence, **headers).status_code == 200
     load_all(spool, store)
-    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 1}
+    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 1, "dns": 1}
     (found,) = ask_as_system(
         "test", "SELECT account_id, agent_id, rule, conditions, route, vendor, timestamp,"
         " request_id, status, replayed FROM reported_issues", {}, store=store,
@@ -103,8 +104,15 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
         " qscan_record_document FROM artifacts", {}, store=store,
     )  # fmt: skip
     assert tuple(kept) == ("b" * 40, 77, "res-body", True, "EMAIL,PHONE", False)
+    (lookup,) = ask_as_system(
+        "test", "SELECT name, query_type, outcome, rcode, addresses, attempts, transport, edns"
+        " FROM dns_lookups", {}, store=store,
+    )  # fmt: skip
+    assert tuple(lookup) == (
+        "api.stripe.com", "A", "answered", "NOERROR", "10.1.2.3\n2001:db8::1", 2, "udp", False,
+    )  # fmt: skip
     with unscoped("test"):
-        assert [(x.rows, x.duplicates) for x in Load.objects.all()] == [(4, 3)]
+        assert [(x.rows, x.duplicates) for x in Load.objects.all()] == [(5, 4)]
         # Usage counts requests alone.
         assert [x.hour for x in TouchedHour.objects.all()] == [NOON]
 
@@ -130,7 +138,7 @@ def test_a_loader_killed_between_two_kinds(spool: SpoolFolder, store: Store, at:
     with pytest.raises(Killed):
         dying._settle(load, [frame for _, frame in named])
     load_all(spool, store)
-    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 3}
+    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 3, "dns": 0}
     with unscoped("test"):
         assert [x.state for x in Load.objects.all()] == ["done"]
 
@@ -149,7 +157,7 @@ def test_a_load_whose_segments_are_gone_is_counted_over_all_tables(
     for path in spool.closed_segments():
         path.unlink()
     load_all(spool, store)
-    assert counts(store) == {"request": 1, "issue": 2, "artifact_record": 0}
+    assert counts(store) == {"request": 1, "issue": 2, "artifact_record": 0, "dns": 0}
     with unscoped("test"):
         assert [x.state for x in Load.objects.all()] == ["done"]
 
@@ -164,7 +172,7 @@ def test_what_is_of_another_kind_or_of_none_is_refused(spool: SpoolFolder) -> No
         assert (other.status_code, other.json()["error"]["line"]) == (422, 1)
         unknown = sender.send(lines(event()), **{KIND: "weather"})
         assert (unknown.status_code, unknown.json()["error"]["code"]) == (422, "pulse.unknown_kind")
-        assert "request, issue, artifact_record" in unknown.json()["error"]["message"]
+        assert "request, issue, artifact_record, dns" in unknown.json()["error"]["message"]
         bad = sender.send(
             lines(artifact()).replace(b"a" * 40, b"a" * 39), **{KIND: "artifact_record"}
         )
@@ -194,7 +202,7 @@ def test_a_frame_of_a_kind_that_is_not_known_is_put_aside(spool: SpoolFolder, st
         writer.append(header, memoryview(payload)).result(10)
     writer.close()
     load_all(spool, store)
-    assert counts(store) == {"request": 1, "issue": 0, "artifact_record": 0}
+    assert counts(store) == {"request": 1, "issue": 0, "artifact_record": 0, "dns": 0}
     assert len(list(spool.quarantine.iterdir())) == 1
 
 
@@ -204,7 +212,7 @@ def test_walls_and_erasure_hold_for_every_kind(spool: SpoolFolder, store: Store)
     with door(IngestSettings(spool=spool.path), Tokens(a=leaving, b=staying)) as client:
         for token in ("a", "b"):
             sender = Sender(client, token=token)
-            assert {send(sender, e) for e in (event(), issue(), artifact())} == {200}
+            assert {send(sender, e) for e in (event(), issue(), artifact(), dns())} == {200}
     load_all(spool, store)
     for row in KINDS.values():
         sql = f"SELECT DISTINCT account_id FROM {row.table}"  # noqa: S608
@@ -212,7 +220,7 @@ def test_walls_and_erasure_hold_for_every_kind(spool: SpoolFolder, store: Store)
         assert list(ask(_scope(Somebody()), sql, {}, store=store)) == []
     found = erase(leaving.account_id, store=store)
     of_events = {row.table: found.before[row.table] for row in KINDS.values()}
-    assert of_events == {"requests": 1, "reported_issues": 1, "artifacts": 1}
+    assert of_events == {"requests": 1, "reported_issues": 1, "artifacts": 1, "dns_lookups": 1}
     assert found.complete
     assert set(counts(store).values()) == {1}
 

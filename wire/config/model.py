@@ -190,7 +190,7 @@ class Tap:
     direction: Direction = field(default="all", metadata=about("which connections count"))
     ignore_loopback: bool = field(default=False, metadata=about("leave out 127.0.0.0/8 and ::1"))
     audit_include_dns: bool = field(
-        default=False, metadata=about("report connections to port 53 as well")
+        default=False, metadata=about("report DNS lookups: who asks for which names")
     )
     http: HttpTap = field(default=HttpTap(), metadata=about("what happens to HTTP"))
     filters: Filters = field(default=Filters(), metadata=about("programs left alone"))

@@ -126,6 +126,8 @@ def test_python_and_c_agree_on_every_structure(tmp_path: Path) -> None:
         "library": layout.RECORD.size + layout._LIBRARY.size,
         "settings": layout._SETTINGS.size,
         "connection_key": layout.CONNECTION_KEY.size,
+        "dns_record": layout._DNS.size,
+        "dns_key": layout.DNS_KEY.size,
         "library_key": layout.LIBRARY_KEY.size,
         "address_key": layout._ADDRESS_KEY.size,
     }
@@ -143,3 +145,16 @@ def test_senseless_settings_are_refused(wrong: dict[str, int]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=name):
         CaptureSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_dns_http_is_captured_and_the_reason_is_told(
+    record: Record, refuse: Callable[[str, str, str], Path], http_port: int
+) -> None:
+    recorder = record(build_dir=refuse("dns", "tp_btf/sys_exit", "dns_call"))
+    assert "dns" not in families(recorder)
+    recorder.source.audit_dns(wanted=True)
+    assert families(recorder) == {"socket": True, "openssl": True, "lifecycle": True, "dns": False}
+    assert "load dns" in reason(recorder, "dns")
+    curl(f"http://127.0.0.1:{http_port}/still")
+    recorder.wait_for(b"answer to /still", Role.CLIENT)
+    assert recorder.source.dns() == []
