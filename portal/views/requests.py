@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -233,6 +234,7 @@ def facts(row: RequestDetail, places: dict[UUID, EnvironmentInfo]) -> list[Fact]
                 ("Content type", row.content_type),
                 ("User agent", row.agent),
                 ("Vendor", row.vendor),
+                ("Clock of the node", _clock(row)),
             ],
         ),
         (
@@ -268,6 +270,20 @@ def _address(ip: str, port: int) -> str:
     if not ip:
         return ""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _clock(row: RequestDetail) -> str:
+    """Said only where it cannot be right."""
+    if not row.clock_suspect:
+        return ""
+    try:
+        said = _EPOCH + timedelta(microseconds=row.reported_us)
+    except OverflowError:
+        return "wrong; the time shown is that of arrival"
+    return f"wrong, it said {said:%Y-%m-%d %H:%M} UTC; the time shown is that of arrival"
 
 
 def _credential(row: RequestDetail) -> str:

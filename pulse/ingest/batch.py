@@ -8,7 +8,7 @@ decoder of ``wire.events``, which accepts the batch after all or names the line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse.errors import MalformedBatch, MalformedLine
-from pulse.ingest.columns import EARLIEST, REQUESTS, TYPE_KEY, Column, Shape
+from pulse.ingest.clocks import placed
+from pulse.ingest.columns import REQUESTS, TYPE_KEY, Column, Shape
 from pulse.ingest.reader import read_lines
 from pulse.ingest.uuids import uuid_column
 from wire.events import Event, decode_event
 from wire.protocol import MAX_BATCH_LINES, MAX_LINE_BYTES
 
-AHEAD: Final = timedelta(days=1)
-"""How far an agent's clock may be ahead of ours."""
 _UL: Final = int.from_bytes(b"ul", "little")
 
 
@@ -50,15 +49,15 @@ def parse_batch(
     why) or ``MalformedBatch``.
     """
     try:
-        table = _read_fast(data, received_at + AHEAD, shape)
+        table = _read_fast(data, shape)
     except (NotPlain, pa.ArrowInvalid):
-        table = _read_exactly(data, received_at + AHEAD, shape)
+        table = _read_exactly(data, shape)
     if replaying:
         table = as_replayed(table)
-    return Batch(table.num_rows, as_stream(table))
+    return Batch(table.num_rows, as_stream(placed(table, received_at)))
 
 
-def _read_fast(data: bytes, latest: datetime, shape: Shape) -> pa.Table:
+def _read_fast(data: bytes, shape: Shape) -> pa.Table:
     ends = _check_lines(data)
     lines = len(ends)
     table = read_lines(data, ends, shape)
@@ -73,7 +72,7 @@ def _read_fast(data: bytes, latest: datetime, shape: Shape) -> pa.Table:
         if column.required and (values is None or values.null_count):
             raise NotPlain
         if values is not None and values.null_count < lines:
-            chosen[column.name] = CHECKS[column.kind](column, _filled(column, values), latest)
+            chosen[column.name] = CHECKS[column.kind](column, _filled(column, values))
         elif column.default:
             chosen[column.name] = constant(column, lines)
     return pa.table(chosen)
@@ -135,7 +134,7 @@ def constant(column: Column, rows: int) -> Any:
     return pa.DictionaryArray.from_arrays(indices, pa.array([column.default], column.read_as))
 
 
-def _text(column: Column, values: Any, _latest: datetime) -> Any:
+def _text(column: Column, values: Any) -> Any:
     encoded = pc.dictionary_encode(values) if column.dictionary else values
     # What repeats is checked once.
     distinct = encoded.dictionary if column.dictionary else values
@@ -147,34 +146,31 @@ def _text(column: Column, values: Any, _latest: datetime) -> Any:
     return encoded
 
 
-def _choice(column: Column, values: Any, _latest: datetime) -> Any:
+def _choice(column: Column, values: Any) -> Any:
     encoded = pc.dictionary_encode(values)
     _require(pc.all(pc.is_in(encoded.dictionary, value_set=pa.array(column.choices))))
     return encoded
 
 
-def _integer(column: Column, values: Any, _latest: datetime) -> Any:
+def _integer(column: Column, values: Any) -> Any:
     extremes = pc.min_max(values)
     _require(pc.greater_equal(extremes["min"], column.low))
     _require(pc.less_equal(extremes["max"], column.high))
     return values
 
 
-def _moment(_column: Column, values: Any, latest: datetime) -> Any:
-    extremes = pc.min_max(values)
-    _require(pc.greater_equal(extremes["min"], pa.scalar(_naive(EARLIEST), pa.timestamp("us"))))
-    _require(pc.less_equal(extremes["max"], pa.scalar(_naive(latest), pa.timestamp("us"))))
+def _moment(_column: Column, values: Any) -> Any:
     return values.cast(pa.timestamp("us", "UTC"))
 
 
-def _uuid(_column: Column, values: Any, _latest: datetime) -> Any:
+def _uuid(_column: Column, values: Any) -> Any:
     converted = uuid_column(values)
     if converted is None:
         raise NotPlain
     return converted
 
 
-def _flag(_column: Column, values: Any, _latest: datetime) -> Any:
+def _flag(_column: Column, values: Any) -> Any:
     return values
 
 
@@ -193,23 +189,19 @@ def _require(holds: pa.Scalar) -> None:
         raise NotPlain
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _read_exactly(data: bytes, latest: datetime, shape: Shape) -> pa.Table:
+def _read_exactly(data: bytes, shape: Shape) -> pa.Table:
     events = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if number > MAX_BATCH_LINES + 1:
             raise MalformedBatch(f"the batch has more than {MAX_BATCH_LINES} lines")
         if line.strip():
-            events.append(_decoded(number, line, latest, shape.kind))
+            events.append(_decoded(number, line, shape.kind))
     if not events:
         raise MalformedBatch("the batch holds no event")
     return pa.table({column.name: _array(column, events) for column in shape.columns})
 
 
-def _decoded(number: int, line: bytes, latest: datetime, kind: str) -> Event:
+def _decoded(number: int, line: bytes, kind: str) -> Event:
     if len(line) > MAX_LINE_BYTES:
         raise MalformedLine(number, f"it has {len(line)} bytes, the limit is {MAX_LINE_BYTES}")
     try:
@@ -218,12 +210,6 @@ def _decoded(number: int, line: bytes, latest: datetime, kind: str) -> Event:
         raise MalformedLine(number, str(error)) from error
     moment = event.timestamp
     event.timestamp = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    if not EARLIEST <= event.timestamp <= latest:
-        raise MalformedLine(
-            number,
-            f"timestamp {event.timestamp.isoformat()} is not between {EARLIEST.isoformat()} and"
-            f" {latest.isoformat(timespec='seconds')}; check the clock of the agent's node",
-        )
     return event
 
 

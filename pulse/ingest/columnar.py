@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pulse.errors import MalformedBatch
-from pulse.ingest.batch import AHEAD, CHECKS, Batch, NotPlain, as_replayed, as_stream, constant
+from pulse.ingest.batch import CHECKS, Batch, NotPlain, as_replayed, as_stream, constant
+from pulse.ingest.clocks import placed
 from pulse.ingest.columns import REQUESTS, Column, Shape
 from pulse.ingest.uuids import uuid_column
 from wire.protocol import MAX_BATCH_DECODED_BYTES, MAX_BATCH_LINES
@@ -35,11 +36,10 @@ def parse_columns(
     """
     table = _read(data, shape)
     present = set(table.column_names)
-    latest = received_at + AHEAD
     chosen: dict[str, Any] = {}
     for column in shape.columns:
         if column.name in present:
-            chosen[column.name] = _checked(column, table[column.name], latest)
+            chosen[column.name] = _checked(column, table[column.name])
         elif column.required:
             raise MalformedBatch(f"the column {column.name} is missing")
         elif column.default:
@@ -47,7 +47,7 @@ def parse_columns(
     found = pa.table(chosen)
     if replaying:
         found = as_replayed(found)
-    return Batch(found.num_rows, as_stream(found))
+    return Batch(found.num_rows, as_stream(placed(found, received_at)))
 
 
 def _read(data: bytes, shape: Shape) -> pa.Table:
@@ -90,15 +90,15 @@ def _rows(reader: Any) -> pa.Table:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _checked(column: Column, values: pa.ChunkedArray, latest: datetime) -> Any:
+def _checked(column: Column, values: pa.ChunkedArray) -> Any:
     array = values.combine_chunks()
     if array.null_count:
         raise MalformedBatch(f"the column {column.name} holds nulls")
     typed = _typed(column, array)
-    if column.kind in {"uuid", "flag"}:
+    if column.kind in {"uuid", "flag", "moment"}:
         return typed
     try:
-        return _CHECKED[column.kind](column, typed, latest)  # type: ignore[no-untyped-call]
+        return _CHECKED[column.kind](column, typed)  # type: ignore[no-untyped-call]
     except (NotPlain, pa.ArrowInvalid):
         raise MalformedBatch(f"the column {column.name} holds a value {_rule(column)}") from None
 
@@ -143,9 +143,6 @@ _CHECKED: Final = {
     "text": CHECKS["text"],
     "choice": CHECKS["choice"],
     "integer": CHECKS["integer"],
-    "moment": lambda column, values, latest: CHECKS["moment"](
-        column, values.cast(pa.timestamp("us")), latest
-    ),
 }
 
 
@@ -154,6 +151,4 @@ def _rule(column: Column) -> str:
         return f"that is not between {column.low} and {column.high}"
     if column.kind == "choice":
         return f"that is none of {', '.join(column.choices)}"
-    if column.kind == "moment":
-        return "before 2000 or more than a day ahead; check the clock of the agent's node"
     return f"of more than {column.max_length} bytes" if column.max_length else "of another form"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -109,5 +108,3 @@ def _shape(kind: str, struct: type[Event]) -> Shape:
 
 SHAPES: Final = {kind: _shape(kind, struct) for kind, struct in EVENT_TYPES.items()}
 REQUESTS: Final = SHAPES["request"]
-EARLIEST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
-"""An older timestamp is a clock that was never set."""

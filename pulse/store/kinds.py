@@ -1,7 +1,8 @@
 """Which table the events of each kind lie in, and what the loader adds to them.
 
 A further kind is a struct in ``wire.events``, a migration that makes its table, and a row
-here. Its table has the struct's fields, those of ``ORIGIN``, and what ``derived`` names.
+here. Its table has the struct's fields, those of ``ORIGIN`` and ``CLOCK``, and what
+``derived`` names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ ORIGIN: Final = (
     "account_id", "environment_id", "agent_id", "load_id", "received_at",
 )  # fmt: skip
 """What every event has from the batch that it came in."""
+CLOCK: Final = ("clock_suspect", "reported_us")
+"""What ingest adds to an event whose node's clock cannot be right."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,10 @@ class RequestDetail(RequestRow):
     container_image: str
     pod_namespace: str
     received_at: datetime
+    clock_suspect: bool
+    """The node's clock cannot be right: ``timestamp`` is the time of arrival."""
+    reported_us: int
+    """What the node said then, in microseconds since 1970."""
 
 
 _LIST: Final = ", ".join(field.name for field in fields(RequestRow))

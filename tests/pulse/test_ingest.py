@@ -117,8 +117,8 @@ HOSTILE = {
     "a broken UUID": _with(b'"requestId":"', b'"requestId":"zz'),
     "a line of a megabyte": _with(b'"path":"/"', b'"path":"' + b"a" * 1_000_000 + b'"'),
     "a long path": _with(b'"path":"/"', b'"path":"' + b"a" * 8_193 + b'"'),
-    "a clock never set": _with(b'"timestamp":"2026', b'"timestamp":"1970'),
-    "a clock far ahead": _with(b'"timestamp":"2026', b'"timestamp":"2199'),
+    "a day that never was": _with(b'"timestamp":"2026-11-20', b'"timestamp":"2026-02-30'),
+    "a year of five digits": _with(b'"timestamp":"2026', b'"timestamp":"12026'),
     "deep arrays": _with(b'"path":"/"', b'"path":' + b"[" * 50_000 + b"]" * 50_000),
     "an open object": LINE[:-1] + b"\n",
 }

@@ -21,7 +21,7 @@ from pulse.spool.frames import FrameHeader
 from pulse.spool.writer import SpoolWriter
 from pulse.store.client import Store
 from pulse.store.gate import ask, ask_as_system
-from pulse.store.kinds import KINDS, ORIGIN
+from pulse.store.kinds import CLOCK, KINDS, ORIGIN
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import Scope, Tier, unscoped
 from tests.pulse.door import Sender, Somebody, Tokens, door
@@ -68,7 +68,7 @@ def test_every_kind_has_a_table_with_its_fields(store: Store) -> None:
         )
         found = {r[0] for r in ask_as_system("test", sql, {"t": row.table}, store=store)}
         fields = {field.name for field in msgspec.structs.fields(EVENT_TYPES[kind])}
-        assert found == fields | {*ORIGIN, *row.derived}, kind
+        assert found == fields | {*ORIGIN, *CLOCK, *row.derived}, kind
         assert {"timestamp", "replayed"} <= fields
 
 
