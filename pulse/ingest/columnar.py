@@ -98,7 +98,7 @@ def _checked(column: Column, values: pa.ChunkedArray) -> Any:
     if column.kind in {"uuid", "flag", "moment"}:
         return typed
     try:
-        return _CHECKED[column.kind](column, typed)  # type: ignore[no-untyped-call]
+        return _CHECKED[column.kind](column, typed)
     except (NotPlain, pa.ArrowInvalid):
         raise MalformedBatch(f"the column {column.name} holds a value {_rule(column)}") from None
 
