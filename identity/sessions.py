@@ -228,6 +228,11 @@ def why_over(row: Session, moment: datetime) -> str:
     return ""
 
 
+def over_at(row: Session) -> datetime:
+    """When a session of somebody who has come in whole ends, if it is not used before."""
+    return min(row.expire_date, ends_at(row), row.seen_at + limits(row.portal).idle)
+
+
 def session_end(row: Session, why: str, visitor: Visitor | None = None) -> None:
     """Take the session away, and say so in the access log if it was a person's."""
     with unscoped("a session ends"):

@@ -126,7 +126,7 @@ def _enter(
     if not account.admits(actor.ip):
         return _refuse_network(request, actor)
     here = Here.of(request, account, actor)
-    return _finish(_run(request, view, here, asked[request.method], kwargs))
+    return finish(_run(request, view, here, asked[request.method], kwargs))
 
 
 def _run(
@@ -206,7 +206,7 @@ def _refuse_stranger(request: HttpRequest, account: AccountInfo | None) -> HttpR
         object_kind="page",
         object_id=request.path,
     )
-    return _finish(error_page(request, over or NotFound(_STRANGER)))
+    return finish(error_page(request, over or NotFound(_STRANGER)))
 
 
 def _refuse_network(request: HttpRequest, actor: Actor) -> HttpResponseBase:
@@ -219,7 +219,7 @@ def _refuse_network(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         object_kind="page",
         object_id=request.path,
     )
-    return _finish(error_page(request, error))
+    return finish(error_page(request, error))
 
 
 def _on_the_way(request: HttpRequest, row: Session | None) -> HttpResponseBase:
@@ -258,7 +258,7 @@ def go(request: HttpRequest, url: str) -> HttpResponseBase:
     return HttpResponseRedirect(url)
 
 
-def _finish(response: HttpResponseBase) -> HttpResponseBase:
+def finish(response: HttpResponseBase) -> HttpResponseBase:
     """Pages hold one person's data: nobody's cache keeps them, no fragment answers a page."""
     patch_vary_headers(response, _VARY)
     if not response.has_header("Cache-Control"):

@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "qcloud.kernel.logs.RequestIdMiddleware",
     "portal.hosts.BrandHostMiddleware",
     "portal.middleware.SecurityHeadersMiddleware",
+    "portal.polls.middleware.PollMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.sessions.PortalSessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from billing.selectors import estimate
@@ -22,6 +23,8 @@ from portal.kit.comparing import Comparison, read_comparison
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.traffic import chips, facet_hidden, facets, read_filter
 from portal.kit.urls import with_query
+from portal.polls.middleware import is_poll, poll
+from portal.polls.shared import NONCE
 from portal.views.agents import agent_rows
 from portal.views.overview import Notice
 from pulse import analytics
@@ -76,6 +79,18 @@ _RANKINGS: Final = (
 @page(Permission.PULSE_TRAFFIC_READ)
 def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     """Requests over time, how slow, how broken, and who; every facet stands in the address."""
+    if is_poll(request):
+        return poll(request, here, f"Live · {here.account.name}", _live_main)
+    return render(request, "pages/live.html", _live(request, here))
+
+
+def _live_main(request: HttpRequest, here: Here) -> str:
+    """The part of the page that is the same for all who have these rights."""
+    words = {"request": request, "here": here, "csp_nonce": NONCE, **_live(request, here)}
+    return render_to_string("pages/live_main.html", words)
+
+
+def _live(request: HttpRequest, here: Here) -> dict[str, Any]:
     chosen = read_range(request, default="1h")
     places = environments(here.scope)
     wanted = read_filter(request, chosen, places)
@@ -110,7 +125,7 @@ def live(request: HttpRequest, here: Here) -> HttpResponseBase:
         context |= _compared(here, wanted, compared, sums, (status_chart, latency_chart))
     if not sums.requests:
         context |= _nothing(here, wanted, chosen)
-    return render(request, "pages/live.html", context)
+    return context
 
 
 _PLACES: Final = (("node", "Nodes"), ("container", "Containers"), ("pod", "Pods"))

@@ -1,0 +1,227 @@
+"""A thousand viewers cost one count; none of them sees what is another's."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from identity.models import Account, Membership
+from identity.services import role_create, staff_remove
+from identity.sessions import Session
+from portal.polls import middleware, shared
+from portal.polls.passes import Passes
+from portal.polls.shared import NONCE, Parts, Seen
+from pulse.rollups import touch
+from pulse.store.client import Store
+from qcloud.kernel.clock import now
+from qcloud.kernel.ids import new_id
+from qcloud.kernel.permissions import TIER_PERMISSIONS
+from qcloud.kernel.scope import Tier, unscoped
+from tests.factories.cast import Person, accept, invite, last_token
+from tests.portal.conftest import sign_in
+from tests.portal.test_limited_to_environments import MARK, hidden
+from tests.portal.world import World
+from tests.pulse.rows import put
+
+__all__ = ["hidden"]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("world")]
+POLL = {"X-QCloud-Poll": "1", "HX-Request": "true", "HX-Request-Type": "partial",
+        "HX-Target": "main#main"}  # fmt: skip
+WIDE = "from=now-6h&to=now"
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing from other tests; a tick that does not end within one."""
+    parts, passes = Parts(tick=600), Passes()
+    for module in (shared, middleware):
+        monkeypatch.setattr(module, "parts", parts)
+    monkeypatch.setattr(middleware, "passes", passes)
+    monkeypatch.setattr("portal.polls.passes.CHECKED_EVERY", 0.0)
+
+
+def polled(client: Client, query: str = WIDE, slug: str = "acme", **headers: str) -> Any:
+    return client.get(f"/c/{slug}/live?{query}", headers={**POLL, **headers})
+
+
+def made() -> int:
+    return shared.parts.made
+
+
+def test_many_viewers_cost_one_count_and_no_door(
+    customer_owner: Person, customer_teammate: Person
+) -> None:
+    owners = [sign_in(customer_owner) for _ in range(3)]
+    first = [polled(client) for client in owners]
+    assert made() == 1
+    with CaptureQueriesContext(connection) as asked:
+        again = [polled(client) for client in owners for _ in range(5)]
+    assert made() == 1
+    # Of each poll one look at what let its viewer in: its scope, two reads, begin and end.
+    assert len(asked.captured_queries) == 15 * 5
+    assert not any("pulse_" in q["sql"] or "fleet_" in q["sql"] for q in asked.captured_queries)
+    assert {bare(a) for a in again} == {bare(first[0])}
+    assert b'id="by-status"' in first[0].content
+    # Other rights, another page.
+    polled(sign_in(customer_teammate))
+    assert made() == 2
+
+
+def test_an_answer_from_a_pass_is_the_answer_of_the_door(customer_owner: Person) -> None:
+    client = sign_in(customer_owner)
+    door, passed = polled(client), polled(client)
+    assert bare(door) == bare(passed)
+    assert made() == 1
+    for answer in (door, passed):
+        nonce = re.search(r"'nonce-([^']+)'", answer["Content-Security-Policy"])
+        assert nonce
+        assert f'hx-nonce="{nonce[1]}"' in answer.content.decode()
+        assert NONCE.encode() not in answer.content
+        assert answer["Cache-Control"] == "private, no-store"
+        assert {"Cookie", "HX-Target"} <= set(answer["Vary"].split(", "))
+    assert nonces(door) != nonces(passed)
+    whole = client.get(f"/c/acme/live?{WIDE}").content.decode()
+    for text in re.findall(r'<td class="number" data-value="[^"]+">', door.content.decode()):
+        assert text in whole
+
+
+def test_no_viewer_sees_another_account(
+    customer_owner: Person, other_customer_owner: Person, store: Store
+) -> None:
+    put(store, other_customer_owner.account.id, UUID(int=3), now() - timedelta(minutes=5),
+        host="birch-only.example")  # fmt: skip
+    with unscoped("test"):
+        touch(new_id(), {other_customer_owner.account.id: [now() - timedelta(minutes=15), now()]})
+    ours, theirs = sign_in(customer_owner), sign_in(other_customer_owner)
+    for _ in range(2):
+        assert b"birch-only.example" in polled(theirs, slug="birch").content
+        answer = polled(ours)
+        assert answer.status_code == 200
+        assert b"birch-only" not in answer.content
+        # By the other's address, and with the other's cookie beside a wrong one.
+        assert polled(ours, slug="birch").status_code == 404
+    assert made() == 2
+
+
+@pytest.mark.usefixtures("hidden")
+def test_who_is_limited_to_environments_shares_with_nobody_else(
+    world: World, customer_owner: Person
+) -> None:
+    role = role_create(
+        actor=customer_owner.actor, account_id=customer_owner.account.id, name="All",
+        permissions=TIER_PERMISSIONS[Tier.CUSTOMER],
+    )  # fmt: skip
+    invite(customer_owner.account, role.key, "lim@acme.example", customer_owner.actor,
+           environments=[world.environment_id])  # fmt: skip
+    user = accept(last_token(), "Limited")
+    limited = sign_in(Person(user, user.email, customer_owner.account, "All"))
+    owner = sign_in(customer_owner)
+    for _ in range(3):
+        assert MARK in polled(owner).content.decode().lower()
+        assert MARK not in polled(limited).content.decode().lower()
+    assert made() == 2
+
+
+@pytest.mark.usefixtures("hidden")
+@pytest.mark.parametrize("what", ["session", "member", "person", "suspended", "limited"])
+def test_what_lets_a_viewer_in_is_looked_at_again(
+    what: str, world: World, customer_owner: Person, customer_teammate: Person
+) -> None:
+    client, other = sign_in(customer_teammate), sign_in(customer_owner)
+    for _ in range(2):
+        assert polled(client).status_code == 200
+        assert polled(other).status_code == 200
+    with unscoped("test"):
+        if what == "session":
+            Session.objects.filter(user=customer_teammate.user).delete()
+        if what == "person":
+            customer_teammate.user.is_active = False
+            customer_teammate.user.save()
+        if what == "suspended":
+            Account.objects.filter(slug="acme").update(state="suspended")
+        if what == "limited":
+            Membership.objects.filter(user=customer_teammate.user).update(
+                environments=[str(world.environment_id)]
+            )
+    if what == "member":
+        staff_remove(
+            actor=customer_owner.actor, account_id=customer_owner.account.id,
+            user_id=customer_teammate.user.id,
+        )  # fmt: skip
+    answer = polled(client)
+    if what in {"session", "person"}:
+        assert "/c/sign-in" in answer["HX-Redirect"]
+    elif what == "member":
+        assert answer.status_code == 404
+    elif what == "suspended":
+        assert b"This account is suspended." in answer.content
+    else:
+        assert MARK not in answer.content.decode().lower()
+    assert polled(other).status_code == 200
+
+
+def test_a_pass_is_of_one_address_and_one_network(customer_owner: Person) -> None:
+    client = sign_in(customer_owner)
+    polled(client)
+    with unscoped("test"):
+        Account.objects.filter(slug="acme").update(allow_list="203.0.113.0/24")
+    assert polled(client).status_code == 403
+    with unscoped("test"):
+        Account.objects.filter(slug="acme").update(allow_list="")
+    polled(client)
+    assert made() == 1
+    assert polled(client, query=f"{WIDE}&f.status=5xx").status_code == 200
+    assert made() == 2
+    assert polled(Client()).headers["HX-Redirect"].startswith("/c/sign-in")
+
+
+def test_one_thread_makes_a_part_and_the_others_wait_for_it(customer_owner: Person) -> None:
+    parts = Parts(tick=600, most=2)
+    actor, account = customer_owner.actor, customer_owner.account
+    seen = [
+        Seen("c", account, account.scope, actor.permissions, False, False, "/c/acme/live", str(i))
+        for i in range(3)
+    ]
+    begun, go = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert go.wait(10)
+        return "made"
+
+    found: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(parts.value(seen[0], slow))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(10)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert (found, parts.made) == ([b"made"] * 4, 1)
+    # What fails is told to who asked and not kept; what is not asked for is forgotten.
+    with pytest.raises(ZeroDivisionError):
+        parts.value(seen[1], lambda: str(1 // 0))
+    assert parts.value(seen[1], lambda: "other") == b"other"
+    parts.value(seen[2], lambda: "third")
+    assert parts.fresh(seen[0]) is None
+    assert parts.fresh(seen[1]) == b"other"
+
+
+def bare(answer: Any) -> str:
+    """Without what each answer has of its own."""
+    return re.sub(r'nonce="[^"]+"', "", answer.content.decode())
+
+
+def nonces(answer: Any) -> set[str]:
+    return set(re.findall(r'nonce="([^"]+)"', answer.content.decode()))
