@@ -19,6 +19,10 @@ class RuntimeUnavailable(Exception):
     """A runtime does not answer, or not as it should; the message says which and why."""
 
 
+class NotServed(RuntimeUnavailable):
+    """Whoever answers there does not know what was asked."""
+
+
 class Container(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str = ""

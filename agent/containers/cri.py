@@ -27,17 +27,18 @@ class Cri:
         self._timeout = timeout
 
     def containers(self) -> list[Container]:
-        pods = {pod.text(1): pod for pod in self._list("ListPodSandbox")}
         nobody = Message(b"")
-        return [_container(one, pods.get(one.text(2), nobody))
-                for one in self._list("ListContainers")]  # fmt: skip
-
-    def _list(self, method: str) -> list[Message]:
-        answer = call(self.socket, f"{_SERVICE}/{method}", b"", timeout=self._timeout)
         try:
-            return Message(answer).messages(1)
+            pods = {pod.text(1): pod for pod in self._list("ListPodSandbox")}
+            return [_container(one, pods.get(one.text(2), nobody))
+                    for one in self._list("ListContainers")]  # fmt: skip
         except MalformedError as error:
             raise RuntimeUnavailable(f"{self.socket} does not speak CRI: {error}") from error
+
+    def _list(self, method: str) -> list[Message]:
+        """Raises ``MalformedError``."""
+        answer = call(self.socket, f"{_SERVICE}/{method}", b"", timeout=self._timeout)
+        return Message(answer).messages(1)
 
 
 def _container(container: Message, pod: Message) -> Container:

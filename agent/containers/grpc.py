@@ -10,9 +10,11 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
-from agent.containers.base import MAX_ANSWER_BYTES, TIMEOUT_SECONDS, RuntimeUnavailable
+from agent.containers.base import MAX_ANSWER_BYTES, TIMEOUT_SECONDS, NotServed, RuntimeUnavailable
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
@@ -21,31 +23,41 @@ _ACK: Final = 1
 _END_HEADERS: Final = 4
 _PADDED: Final = 8
 _STREAM: Final = 1
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _MAX_WINDOW: Final = 2**31 - 1
 _OWN_SETTINGS: Final = struct.pack(">HIHIHI", 1, 0, 2, 0, 4, _MAX_WINDOW)
 """No header table, no push, as much data as comes."""
 
 
-def call(path: str, method: str, message: bytes, *, timeout: float = TIMEOUT_SECONDS) -> bytes:
-    """The answer's message. ``method``: ``/package.Service/Method``.
+def call(
+    path: str,
+    method: str,
+    message: bytes,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    headers: Mapping[str, str] = _NONE,
+) -> bytes:
+    """The answer's message. ``method``: ``/package.Service/Method``; ``headers``: in lower case,
+    each below 127 bytes.
 
-    Raises ``RuntimeUnavailable``.
+    Raises ``RuntimeUnavailable``; ``NotServed`` for an answer without a message.
     """
     deadline = time.monotonic() + timeout
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
             connection.connect(path)
-            connection.sendall(_request(method, message))
+            connection.sendall(_request(method, message, headers))
             return _unframed(_answer(connection, deadline), path, method)
     except (OSError, EOFError) as error:
         raise RuntimeUnavailable(f"{path}: {error or 'closed without an answer'}") from error
 
 
-def _request(method: str, message: bytes) -> bytes:
+def _request(method: str, message: bytes, more: Mapping[str, str]) -> bytes:
     headers = {
         ":method": "POST", ":scheme": "http", ":path": method, ":authority": "localhost",
         "content-type": "application/grpc", "te": "trailers", "user-agent": "qcloud-agent",
+        **more,
     }  # fmt: skip
     block = b"".join(_literal(name, value) for name, value in headers.items())
     framed = struct.pack(">BI", 0, len(message)) + message
@@ -116,7 +128,7 @@ def _unpadded(payload: bytes) -> bytes:
 
 def _unframed(data: bytes, path: str, method: str) -> bytes:
     if len(data) < 5:
-        raise RuntimeUnavailable(f"{path} does not serve {method}")
+        raise NotServed(f"{path} does not serve {method}")
     compressed, length = struct.unpack(">BI", data[:5])
     if compressed or len(data) < 5 + length:
         raise RuntimeUnavailable(f"{path} gives no whole answer to {method}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.containers.base import Container, Runtime, RuntimeUnavailable
-from agent.containers.cri import Cri
+from agent.containers.containerd import Containerd
 from agent.containers.docker import Docker
 from agent.counters import Counters
 from agent.logs import get_logger
@@ -25,12 +25,14 @@ IMPATIENT_SECONDS: Final = 30.0
 KEPT: Final = 10_000
 """Containers, those that have ended among them: their last connections have names too."""
 
-DOCKER_SOCKETS: Final = ("/var/run/docker.sock",)
+DOCKER_SOCKETS: Final = ("/var/run/docker.sock", "/run/podman/podman.sock")
 CRI_SOCKETS: Final = (
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
     "/run/cri-dockerd.sock",
     "/run/k3s/containerd/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/var/snap/microk8s/common/run/containerd.sock",
 )
 
 _log = get_logger()
@@ -124,7 +126,7 @@ class Containers:
 def runtimes(docker: str = "", cri: str = "") -> list[Runtime]:
     """By the sockets given, else those of the usual ones that are there. ``none``: not any."""
     found: list[Runtime] = [Docker(path) for path in _sockets(docker, DOCKER_SOCKETS)]
-    found += [Cri(path) for path in _sockets(cri, CRI_SOCKETS)]
+    found += [Containerd(path) for path in _sockets(cri, CRI_SOCKETS)]
     return found
 
 

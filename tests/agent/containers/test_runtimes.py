@@ -19,6 +19,7 @@ import grpc
 import pytest
 
 from agent.containers.base import Container, RuntimeUnavailable
+from agent.containers.containerd import Containerd
 from agent.containers.cri import Cri
 from agent.containers.docker import Docker
 from agent.containers.grpc import call
@@ -295,4 +296,4 @@ def test_sockets_are_chosen(tmp_path: Path) -> None:
     assert runtimes("none", "none") == []
     docker, cri = runtimes(f"unix://{tmp_path}/d", str(tmp_path / "c"))
     assert (type(docker), docker.socket) == (Docker, f"{tmp_path}/d")
-    assert (type(cri), cri.socket) == (Cri, f"{tmp_path}/c")
+    assert (type(cri), cri.socket) == (Containerd, f"{tmp_path}/c")
