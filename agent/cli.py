@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 from agent.capture.source import Source
-from agent.logs import configure_logs, get_logger
+from agent.logs import behind_a_queue, configure_logs, get_logger
 from agent.options import TLS_PROBES, parser, read_secret
 
 USAGE: Final = 2
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     from agent.assembly import assemble, assembly_errors
 
+    behind_a_queue()
     try:
         with assemble(options, _token(options), lambda limit: _source(options, limit)) as runner:
             _on_signals(runner.stop)

@@ -1,11 +1,12 @@
 """Logs on standard error: JSON for machines, or lines for people.
 
 Our own few lines: a library for this costs the node a sixth of the agent's memory. Whoever
-reads standard error may go away; nothing here raises.
+reads standard error may go away or stop; nothing here raises, and nothing that captures waits.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 import time
@@ -13,11 +14,17 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from agent.stores.console import Console
+
 LEVELS: Final = ("debug", "info", "warning", "error")
 ENCODINGS: Final = ("json", "console")
 
 Sink = Callable[[Mapping[str, Any]], None]
 """Given ``event``, ``log_level`` and the fields of each entry that is to be told."""
+QUEUE_BYTES: Final = 512 * 1024
+"""Lines that may wait for a reader."""
+DRAIN_SECONDS: Final = 1.0
+"""How long leaving waits for them."""
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 
 
@@ -27,6 +34,7 @@ class _Output:
     def __init__(self) -> None:
         self.least = LEVELS.index("info")
         self.sink: Sink = _as_json
+        self.write: Callable[[str], bool] = _write
 
 
 class Log:
@@ -74,7 +82,7 @@ def configure_logs(level: str, encoding: str) -> None:
 def _as_json(entry: Mapping[str, Any]) -> None:
     shown = dict(entry)
     level = shown.pop("log_level")
-    _write(json.dumps({**shown, "level": level, "timestamp": _now()}, default=str))
+    output.write(json.dumps({**shown, "level": level, "timestamp": _now()}, default=str))
 
 
 def _as_line(entry: Mapping[str, Any]) -> None:
@@ -82,7 +90,7 @@ def _as_line(entry: Mapping[str, Any]) -> None:
     level, event, trace = shown.pop("log_level"), shown.pop("event"), shown.pop("exception", "")
     fields = " ".join(f"{name}={_value(value)}" for name, value in shown.items())
     line = f"{_now()} {_coloured(level)} {event}"
-    _write("\n".join(filter(None, [f"{line}  {fields}".rstrip(), trace.rstrip()])))
+    output.write("\n".join(filter(None, [f"{line}  {fields}".rstrip(), trace.rstrip()])))
 
 
 def _value(value: object) -> str:
@@ -100,13 +108,21 @@ def _now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}Z"
 
 
-def _write(line: str) -> None:
+def behind_a_queue() -> None:
+    """From now on lines are written by a thread; those for which there is no room are lost."""
+    queue = Console(2, queue_bytes=QUEUE_BYTES)
+    output.write = lambda line: queue.write(line.encode("utf-8", "replace"))
+    atexit.register(queue.drain, DRAIN_SECONDS)
+
+
+def _write(line: str) -> bool:
     try:
         # One call: lines of several threads do not mix.
         sys.stderr.write(line.encode("utf-8", "replace").decode() + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        return  # nobody reads any more; there is nowhere left to say so
+        return False  # nobody reads any more; there is nowhere left to say so
+    return True
 
 
 output: Final = _Output()

@@ -16,10 +16,15 @@ import urllib3
 from agent.config.current import Configuration
 from agent.logs import get_logger
 from agent.proxies import Pools, ProxyError
+from agent.reading import read_body
 from wire.config.nodes import MAX_BYTES
 
 FILE_SECONDS: Final = 1.0
 URL_SECONDS: Final = 30.0
+BODY_SECONDS: Final = 30.0
+"""In which a document has to come as a whole."""
+_SHOWN: Final = 300
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
 
 _log = get_logger()
@@ -89,7 +94,7 @@ class UrlSource:
         try:
             response = self._pool.request("GET", self._url, headers=headers, preload_content=False)
             try:
-                body = response.read(MAX_BYTES + 1, decode_content=True)
+                body = read_body(response, MAX_BYTES + 1, BODY_SECONDS, decode=True)
             finally:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -97,7 +102,7 @@ class UrlSource:
         if response.status == 304:
             return None
         if response.status != 200:
-            raise SourceError(f"{self._url}: the answer was {response.status}")
+            raise SourceError(f"{self._url}: {_refusal(response)}")
         self._etag = response.headers.get("ETag", "")
         if body == self._last:
             return None
@@ -107,6 +112,14 @@ class UrlSource:
     def forget(self) -> None:
         self._etag = ""
         self._last = None
+
+
+def _refusal(response: urllib3.BaseHTTPResponse) -> str:
+    said = f"the answer was {response.status}"
+    location = response.headers.get("Location", "")[:_SHOWN]
+    if response.status not in _MOVED or not location:
+        return said
+    return f"{said}, to {location!r}: redirects are not followed; if it is right, name that address"
 
 
 def source_of(where: str) -> FileSource | UrlSource:

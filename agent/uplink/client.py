@@ -16,6 +16,7 @@ import msgspec
 import urllib3
 
 from agent.proxies import Pools, ProxyError
+from agent.reading import read_body
 from wire.protocol import ErrorBody, ErrorResponse
 
 CONNECT_SECONDS: Final = 10.0
@@ -65,6 +66,7 @@ class Client:
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """``environment`` names proxies. Raises ``EndpointError``."""
+        self._read_seconds = read_seconds
         self.endpoint = check_endpoint(endpoint, allow_insecure=allow_insecure)
         try:
             self._pool = Pools(
@@ -100,7 +102,7 @@ class Client:
                 preload_content=False,
             )
             try:
-                data = response.read(MAX_ANSWER_BYTES, decode_content=True)
+                data = read_body(response, MAX_ANSWER_BYTES, self._read_seconds, decode=True)
             finally:
                 _let_go(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -121,7 +123,7 @@ class Client:
 def _let_go(response: urllib3.BaseHTTPResponse) -> None:
     """Keep the connection when the answer was read to its end; it may have none."""
     try:
-        rest = response.read(1, decode_content=False)
+        rest = response.read(1, decode_content=True)
     except (urllib3.exceptions.HTTPError, OSError):
         rest = b"?"
     if rest:

@@ -17,6 +17,7 @@ import msgspec
 import urllib3
 
 from agent.proxies import Pools
+from agent.reading import read_body
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer, field, trouble
 from agent.stores.s3.credentials import Found
@@ -24,6 +25,7 @@ from agent.stores.s3.signing import Keys
 
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 5.0
+MAX_ANSWER_BYTES: Final = 256 * 1024
 SESSION_NAME: Final = "qcloud-agent"
 METADATA: Final = "http://169.254.169.254"
 CONTAINERS: Final = "http://169.254.170.2"
@@ -151,12 +153,18 @@ class Ambient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
         try:
-            response = self._pool.request(method, url, headers=headers, body=body)
+            response = self._pool.request(
+                method, url, headers=headers, body=body, preload_content=False
+            )
+            try:
+                data = read_body(response, MAX_ANSWER_BYTES, READ_SECONDS)
+            finally:
+                response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise trouble(
                 "credentials", f"{url} does not answer: {self._pool.why(url, error)}"
             ) from error
-        return Answer(response.status, {}, response.data)
+        return Answer(response.status, {}, data)
 
 
 class _Document(msgspec.Struct):

@@ -11,6 +11,7 @@ from typing import Final
 import urllib3
 
 from agent.proxies import Pools, ProxyError
+from agent.reading import read_body
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer, trouble
 
@@ -38,6 +39,7 @@ class Transport:
 
         Raises ``StoreError``: the certificates cannot be read, a proxy cannot be used.
         """
+        self._read_seconds = read_seconds
         try:
             self._pool = Pools(
                 environment,
@@ -63,7 +65,7 @@ class Transport:
                 method, url, body=body, headers=headers, preload_content=False
             )
             try:
-                data = response.read(max_bytes + 1)
+                data = read_body(response, max_bytes + 1, self._seconds(max_bytes))
             except BaseException:
                 response.close()
                 raise
@@ -82,6 +84,10 @@ class Transport:
 
     def close(self) -> None:
         self._pool.clear()
+
+    def _seconds(self, size: int) -> float:
+        """For a body of ``size`` bytes, at a megabyte a second."""
+        return self._read_seconds + size / 1_000_000
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
