@@ -81,6 +81,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             "Settings",
             (
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
+                Item("retention", "Retention", "clock", Permission.PULSE_RETENTION_READ, "k"),
                 *_PEOPLE,
                 _DELIVERIES,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),

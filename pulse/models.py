@@ -126,6 +126,7 @@ class ErasedAccount(InternalModel):
 from pulse.tables import (  # noqa: E402  Django looks here
     alerts,  # noqa: F401
     aside,  # noqa: F401
+    exports,  # noqa: F401
     frozen,  # noqa: F401
     issues,  # noqa: F401
     retention,  # noqa: F401

@@ -1,4 +1,4 @@
-"""Tasks that remove what is too old."""
+"""Tasks that remove what is too old, and write what people take out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import structlog
 from celery import shared_task
 
 from pulse.errors import StoreUnavailable
+from pulse.exports.running import exports_forget, exports_write
 from pulse.retention.expiring import expire_due
 
 log = structlog.get_logger(__name__)
@@ -19,3 +20,12 @@ def expire() -> int:
     except StoreUnavailable as error:
         log.warning("nothing expires", reason=error.message)
         return 0
+
+
+@shared_task(name="pulse.retaining.export")
+def export() -> int:
+    """Write the exports that were asked for, remove those whose time is over; returns how many
+    are ready now.
+    """
+    exports_forget()
+    return exports_write()

@@ -185,6 +185,7 @@ CELERY_BEAT_SCHEDULE = {
     "rollups": {"task": "pulse.tasks.count_rollups", "schedule": 30.0},
     "rollups-tidy": {"task": "pulse.tasks.tidy_rollups", "schedule": 3_600.0},
     "retention": {"task": "pulse.retaining.expire", "schedule": 120.0},
+    "traffic-exports": {"task": "pulse.retaining.export", "schedule": 5.0},
     "takeouts": {"task": "identity.tasks.pack_takeouts", "schedule": 10.0},
     "erasures": {"task": "identity.tasks.drive_erasures", "schedule": 60.0},
     "erasures-fleet": {"task": "fleet.tasks.erase_accounts", "schedule": 60.0},

@@ -183,6 +183,9 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
         "picker": range_picker(request, chosen),
         "chips": [chip for chip in chips(request) if not chip[0].startswith("contains")],
         "live_href": here.url("live") + with_query(request).removeprefix(request.path),
+        "export_href": here.url("exports") + with_query(request).removeprefix(request.path)
+        if here.may(Permission.PULSE_EXPORT_CREATE)
+        else "",
         **_peeked(request, here, places),
     }
     return render(request, "pages/requests.html", context)

@@ -134,10 +134,13 @@ def retention_preview(
         before = through(wanted[kind], run)
         rows, kept, oldest = None, 0, None
         if kind in EVENTS:
-            found = count_old(
-                old_rows(scope.account_id, kind, before, held, store=store), store=store
-            )
-            rows, kept, oldest = found.due, found.rows - found.due, found.oldest
+            found = [
+                count_old(old, store=store)
+                for old in old_rows(scope.account_id, kind, before, held, store=store)
+            ]
+            rows = sum(one.due for one in found)
+            kept = sum(one.rows for one in found) - rows
+            oldest = min((one.oldest for one in found if one.oldest), default=None)
         effects.append(
             Effect(kind, KINDS[kind], days[kind], wanted[kind], before, rows, kept, oldest)
         )

@@ -33,7 +33,7 @@ from pulse.retention.keeping import (
 from pulse.retention.kinds import EVENTS, LEVELS, Kind
 from pulse.rollups.rebuild import rebuild_account, wait_for_rebuild
 from pulse.store.client import ClickHouseError, Store
-from pulse.store.retention import Count, Old, count_old, delete_old
+from pulse.store.retention import Count, Old, count_old, delete_old, tables_of_others
 from pulse.tables.alerts import Incident
 from pulse.tables.issues import Issue
 from pulse.tables.retention import (
@@ -157,19 +157,21 @@ def remove(run_id: UUID, *, store: Store | None = None) -> int:
 
 
 def _remove_events(run: RetentionRun, holds: list[LegalHold], store: Store | None) -> None:
-    old = old_rows(run.account_id, Kind(run.kind), run.through, holds, store=store)
-    before = count_old(old, store=store)
-    after = before
-    if before.due:
-        try:
-            delete_old(old, store=store)
-        except ClickHouseError as error:
-            run.trouble = str(error).splitlines()[0][:300]
-            return
-        after = count_old(old, store=store)
-    run.rows_before, run.rows_after = before.rows, after.rows
-    run.rows_deleted = before.due - after.due
-    run.trouble = _trouble(before, after)
+    run.rows_before = run.rows_after = run.rows_deleted = 0
+    run.trouble = ""
+    for old in old_rows(run.account_id, Kind(run.kind), run.through, holds, store=store):
+        before = after = count_old(old, store=store)
+        if before.due:
+            try:
+                delete_old(old, store=store)
+            except ClickHouseError as error:
+                run.trouble = str(error).splitlines()[0][:300]
+                return
+            after = count_old(old, store=store)
+        run.rows_before += before.rows
+        run.rows_after += after.rows
+        run.rows_deleted += before.due - after.due
+        run.trouble = run.trouble or _trouble(before, after)
 
 
 def _trouble(before: Count, after: Count) -> str:
@@ -201,16 +203,17 @@ def old_rows(
     holds: list[LegalHold],
     *,
     store: Store | None = None,
-) -> Old:
-    """What of the kind is before ``until``, and what of it may not go."""
-    if kind is Kind.REQUESTS:
-        return Old(account_id, until, held=held(holds))
+) -> list[Old]:
+    """What of the kind is before ``until``, table by table, and what of it may not go."""
+    if kind not in LEVELS:
+        tables = ("requests",) if kind is Kind.REQUESTS else tables_of_others()
+        return [Old(account_id, until, events=table, held=held(holds)) for table in tables]
     old = Old(account_id, until, level=LEVELS[kind])
     oldest = count_old(old, store=store).oldest if holds else None
     if oldest is None:
-        return old
+        return [old]
     days = held_days(holds, oldest.date(), until.date())
-    return Old(account_id, until, level=LEVELS[kind], held_days=days)
+    return [Old(account_id, until, level=LEVELS[kind], held_days=days)]
 
 
 def lock_retention(account_id: UUID) -> None:

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     QUARTERS = "quarters"
     HOURS = "hours"
     DAYS = "days"
+    OTHERS = "others"
     ISSUES = "issues"
     INCIDENTS = "incidents"
 
@@ -38,6 +39,7 @@ KINDS: Final = {
     ),
     Kind.HOURS: About("Sums by hour", "Charts and rankings of months.", 400),
     Kind.DAYS: About("Sums by day", "Charts and rankings of years.", 1_830),
+    Kind.OTHERS: About("Other events", "Errors that agents reported, records of payloads.", 30),
     Kind.ISSUES: About("Issues", "Counted from when they were last seen; open ones stay.", 400),
     Kind.INCIDENTS: About("Incidents of alerts", "Those that are over, from their end.", 400),
 }
@@ -56,7 +58,8 @@ ORDER: Final = (
 )
 """The first of each pair is kept no longer than the second: a chart of a time whose coarse
 sums are gone would show nothing, however many fine ones are left."""
-EVENTS: Final = (Kind.REQUESTS, *LEVELS)
+EVENTS: Final = (Kind.REQUESTS, Kind.OTHERS, *LEVELS)
+"""What lies in the event store."""
 LEAST: Final = 1
 MOST: Final = 3_660
 """Days that can be set at all."""

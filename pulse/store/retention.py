@@ -11,6 +11,7 @@ from uuid import UUID
 from pulse.store.client import Store, default_store, unavailable
 from pulse.store.filters import micros
 from pulse.store.gate import ask_as_system
+from pulse.store.kinds import EVENT_TABLES
 
 _NOW: Final = {"lightweight_deletes_sync": 2}
 """The statement returns when nobody sees the rows any more, on all replicas."""
@@ -18,7 +19,7 @@ _NOW: Final = {"lightweight_deletes_sync": 2}
 
 @dataclass(frozen=True)
 class Held:
-    """Requests that may not go: of one environment or, with ``None``, of all; half-open."""
+    """Events that may not go: of one environment or, with ``None``, of all; half-open."""
 
     environment_id: UUID | None
     since: datetime | None
@@ -27,20 +28,22 @@ class Held:
 
 @dataclass(frozen=True)
 class Old:
-    """An account's rows before ``through``: requests or, with a ``level``, sums."""
+    """An account's rows before ``through``: events or, with a ``level``, sums."""
 
     account_id: UUID
     through: datetime
     level: int = 0
-    """0: requests. Otherwise the seconds of a bucket of ``rollups``."""
+    """0: events. Otherwise the seconds of a bucket of ``rollups``."""
+    events: str = "requests"
+    """The table of events."""
     held: Sequence[Held] = ()
-    """Of requests."""
+    """Of events."""
     held_days: Sequence[date] = ()
     """Of rollups: a day is kept as a whole, for its sums are of all environments."""
 
     @property
     def table(self) -> str:
-        return "rollups" if self.level else "requests"
+        return "rollups" if self.level else self.events
 
     @property
     def where(self) -> str:
@@ -128,3 +131,8 @@ def delete_old(old: Old, *, store: Store | None = None) -> None:
             parameters=old.parameters,
             settings=_NOW,
         )
+
+
+def tables_of_others() -> tuple[str, ...]:
+    """Of all events but requests."""
+    return tuple(table for table in EVENT_TABLES if table != "requests")

@@ -80,6 +80,6 @@ def test_everything_that_is_the_accounts_own_and_nothing_else(
     ]
     assert len(rows(vendors["vendors/seen.csv"])) == 5
     kept = json.loads(files(mine, "Retention")["retention.json"])
-    assert (len(kept["kept"]), kept["holds"]) == (7, [])
+    assert (len(kept["kept"]), kept["holds"]) == (8, [])
     for part in ("Issues", "Alerts", "Vendors", "Retention"):
         assert files(reseller_owner.scope, part) == {}

@@ -1,0 +1,1 @@
+"""Requests as files: asked for, written by a worker, downloaded until they expire."""
