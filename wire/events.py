@@ -1,8 +1,8 @@
 """The events that an agent reports: one JSON object a line, told apart by ``type``.
 
-An event is metadata about traffic. It never carries a header value, a query string or
-a body: those are payload, go to the customer's object store, and are only named here
-by their digest.
+An event is metadata about traffic. It never carries a query string, a body or, but for those
+headers that the operator's own configuration lists by name, a header value: these are
+payload, go to the customer's object store, and are only named here by their digest.
 
 Field names follow Qtap's events and its ``Connection`` endpoints, flattened into one object
 so that the event store can load a line into columns as it is. That is why every field is one
@@ -28,6 +28,16 @@ MAX_NAME_BYTES: Final = 1_024
 
 MAX_TEXT_BYTES: Final = 4_096
 """Bound of a text of several lines."""
+
+MAX_TAGS: Final = 20
+MAX_TAG_KEY: Final = 64
+MAX_TAG_VALUE: Final = 128
+"""Bytes, as the key's; what is longer is cut by the agent. All of them fit one text."""
+
+MAX_HEADERS: Final = 15
+MAX_HEADER_NAME: Final = 64
+MAX_HEADER_VALUE: Final = 200
+"""Bytes. All of them fit one text."""
 
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_BYTES)]
 Path = Annotated[str, msgspec.Meta(max_length=MAX_PATH_BYTES)]
@@ -137,6 +147,13 @@ class RequestEvent(Event, kw_only=True, tag="request", gc=False):
     container_image: Name = ""
     pod_name: Name = ""
     pod_namespace: Name = ""
+
+    tags: Text = ""
+    """What the operator tagged it with: ``key:value``, sorted, one a line, none twice."""
+
+    headers: Text = ""
+    """``name: value`` of those headers alone that ``qcloud.search_headers`` of the agent's
+    configuration lists, names in lower case, one a line. By default there are none."""
 
     object_digest: Digest = ""
     """SHA-1 of the ``http_transaction`` object in the customer's store; empty: none kept."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from agent.capture.source import Connection
 from agent.config.filters import ProcessFilters
 from agent.config.stack import StackPlan, build_plugins
-from agent.config.tags import Tags, tags_of, variables
+from agent.config.tags import Tags, tag_lines, tags_of, variables
 from agent.counters import Counters
 from agent.link.settings import About, LinkSettings
 from agent.metrics import Registry
@@ -96,6 +96,7 @@ class Policy:
         self._pulse = _of_shape(self.stores.events, "pulse") + around.uplink_for(config)
         self._qtap = _of_shape(self.stores.events, "qtap")
         self._all = self._pulse + self._qtap
+        self.search_headers = tuple(sorted({name.lower() for name in config.qcloud.search_headers}))
         self._build_control(tools)
         self._build_plans(tools)
         self._filters = ProcessFilters(config.tap.filters)
@@ -154,7 +155,10 @@ class Policy:
         around = self._around
         who = around.who_is(connection, self._variables)
         tags = tags_of(connection, who, self.config.tags, around.tags, around.base.hostname)
-        return About(who, tags, payload)
+        lines, left_out = tag_lines(who, self.config.tags, around.tags)
+        if left_out:
+            self.counters.add("tags.left-out", left_out)
+        return About(who, tags, payload, lines)
 
     # -- for plans -----------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from agent.http.searched import header_lines
 from agent.link.exchange import Exchange
 from agent.logs import get_logger
 from agent.plugins.access_logs import AccessLogsPlugin
@@ -37,7 +38,7 @@ _OF_PAYLOAD: Final = (HttpCapturePlugin, QscanPlugin)
 class StackPlan:
     """What an exchange is bound to when it begins, and ends under, whatever is reloaded."""
 
-    __slots__ = ("keep_bodies", "keep_headers", "plugins", "policy")
+    __slots__ = ("keep_bodies", "keep_headers", "plugins", "policy", "sent_headers")
 
     def __init__(self, policy: Policy, plugins: Sequence[Plugin], *, payload: bool) -> None:
         needs = NOTHING
@@ -45,7 +46,8 @@ class StackPlan:
             needs |= plugin.needs
         self.policy = policy
         self.plugins = tuple(plugins)
-        self.keep_headers = payload and needs.headers
+        self.sent_headers = policy.search_headers if payload else ()
+        self.keep_headers = payload and (needs.headers or bool(self.sent_headers))
         self.keep_bodies = payload and needs.bodies
 
     def without_payload(self) -> StackPlan:
@@ -56,6 +58,8 @@ class StackPlan:
     def finish(self, event: RequestEvent, exchange: Exchange) -> None:
         """Hand a finished exchange to the plugins, and its event to the stores."""
         policy = self.policy
+        if self.sent_headers:
+            event.headers = header_lines(exchange, self.sent_headers)
         if self.plugins or policy.control:
             subject = Subject(event, exchange, exchange.about.who, exchange.about.tags)
             if policy.control and not policy.allows(subject):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from agent.capture.source import Connection
 from agent.who import Who
 from wire.config.model import Tag
+from wire.events import MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS
 
 Tags = dict[str, list[str]]
 
@@ -51,6 +52,27 @@ def tags_of(
         if value:
             tags.setdefault(tag.key, []).append(value)
     return tags
+
+
+def tag_lines(who: Who, wanted: Iterable[Tag], given: Mapping[str, list[str]]) -> tuple[str, int]:
+    """The operator's tags as an event carries them, and how many there was no room for.
+
+    Without those that every connection has: an event says process, node and address anyway.
+    """
+    pairs = [(key, value) for key, values in given.items() for value in values]
+    pairs += [(tag.key, _value(tag, who)) for tag in wanted]
+    lines = sorted({_line(key, value) for key, value in pairs if value})
+    return "\n".join(lines[:MAX_TAGS]), max(len(lines) - MAX_TAGS, 0)
+
+
+def _line(key: str, value: str) -> str:
+    return f"{_cut(key, MAX_TAG_KEY)}:{_cut(value, MAX_TAG_VALUE)}"
+
+
+def _cut(text: str, limit: int) -> str:
+    """On one line, and never half a character at its end."""
+    whole = " ".join(text.split()).encode("utf-8", "replace")
+    return whole[:limit].decode("utf-8", "ignore")
 
 
 def _value(tag: Tag, who: Who) -> str:

@@ -15,8 +15,7 @@ from agent.capture.source import Connection
 from agent.http.headers import text
 from agent.link.clock import WallClock
 from agent.link.exchange import Exchange
-from agent.link.settings import LinkSettings
-from agent.who import NOBODY, Who
+from agent.link.settings import UNKNOWN, About, LinkSettings
 from wire.events import Direction, Outcome, RequestEvent
 
 _NO_ID: Final = UUID(int=0)
@@ -59,9 +58,10 @@ def direction_of(connection: Connection, *, server: bool) -> Direction:
 
 
 def event_template(
-    connection: Connection, *, server: bool, settings: LinkSettings, who: Who = NOBODY
+    connection: Connection, *, server: bool, settings: LinkSettings, about: About = UNKNOWN
 ) -> RequestEvent:
     """What all events of a connection share; ``fill_event`` copies it."""
+    who = about.who
     local = (_text(connection.local_ip), connection.local_port)
     remote = (_text(connection.remote_ip), connection.remote_port)
     source, destination = (remote, local) if server else (local, remote)
@@ -89,6 +89,7 @@ def event_template(
         container_image=_text(who.container_image),
         pod_name=_text(who.pod_name),
         pod_namespace=_text(who.pod_namespace),
+        tags=about.tag_lines,
     )
 
 

@@ -213,7 +213,7 @@ class Linker:
         if about is None or direction_of(facts, server=server) not in settings.directions:
             self._ignore(facts.key)
             return None
-        template = event_template(facts, server=server, settings=settings, who=about.who)
+        template = event_template(facts, server=server, settings=settings, about=about)
         if len(self._links) >= settings.max_connections or not self._room():
             self._give_up_oldest()
         link = ConnectionLink(facts.key, self.context, template, _RECEIVED if server else _SENT)

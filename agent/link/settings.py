@@ -36,6 +36,8 @@ class About(NamedTuple):
     tags: dict[str, list[str]] = {}  # noqa: RUF012  a shared empty one; nobody writes to it
     payload: bool = True
     """What is said may be kept."""
+    tag_lines: str = ""
+    """The operator's tags as events carry them."""
 
 
 UNKNOWN: Final = About()

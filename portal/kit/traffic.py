@@ -40,12 +40,14 @@ LABELS: Final = {
     "node": "Node",
     "container": "Container",
     "pod": "Pod",
+    "tag": "Tag",
+    "header": "Header",
     "digest": "Digest",
 }
 
 
 CLICKED: Final = ("host", "route", "path", "process", "vendor", "node", "container", "pod",
-                  "digest")  # fmt: skip
+                  "tag", "header", "digest")  # fmt: skip
 """Facets with any number of values: chosen by a click, taken off by their chip."""
 
 
@@ -83,6 +85,8 @@ def read_filter(
         node=wanted["node"],
         container=wanted["container"],
         pod=wanted["pod"],
+        tag=wanted["tag"].strip(),
+        header=wanted["header"].strip(),
         digest=wanted["digest"].strip().lower(),
         query=request.GET.get("q", "").strip()[:200] if text else "",
     )
@@ -109,6 +113,35 @@ def facets(request: HttpRequest, places: list[EnvironmentInfo]) -> list[Facet]:
 
 def facet_hidden(request: HttpRequest) -> list[tuple[str, str]]:
     return hidden_fields(request, without={"f.env", "f.direction", "f.status", "f.method"})
+
+
+_TYPED: Final = (
+    ("host", "api.example.com"), ("path", "/users/4711"), ("process", "/usr/bin/curl"),
+    ("pod", "namespace/name"), ("tag", "team:shop, or team"), ("header", "x-request-id: 4711"),
+    ("digest", "40 hexadecimal digits"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A facet with any number of values, to type one."""
+
+    key: str
+    label: str
+    value: str
+    example: str
+
+
+def typed(request: HttpRequest) -> list[Typed]:
+    return [
+        Typed(key, LABELS[key], request.GET.get(f"f.{key}", "")[:1024], example)
+        for key, example in _TYPED
+    ]
+
+
+def typed_hidden(request: HttpRequest) -> list[tuple[str, str]]:
+    """The rest of the address, for the form of ``typed``."""
+    return hidden_fields(request, without={f"f.{key}" for key, _ in _TYPED} | {"after", "peek"})
 
 
 def chips(request: HttpRequest) -> Iterator[tuple[str, str]]:

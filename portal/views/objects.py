@@ -16,7 +16,7 @@ from portal.here import Here
 from portal.kit import formats
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpec, table
-from portal.kit.traffic import METHODS, STATUSES, chips, read_filter
+from portal.kit.traffic import METHODS, STATUSES, chips, read_filter, typed, typed_hidden
 from portal.kit.urls import with_query
 from portal.views.requests import status_cell
 from pulse.analytics import Order, RequestRow, search_requests
@@ -84,6 +84,8 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     context = {
         "table": shown,
         "picker": range_picker(request, chosen),
+        "typed": typed(request),
+        "typed_hidden": typed_hidden(request),
         "chips": [chip for chip in chips(request) if not chip[0].startswith("contains")],
         "bare": bare,
         "whole_href": with_query(request, **{"from": "now-30d", "to": None}),

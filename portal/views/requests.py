@@ -23,7 +23,15 @@ from portal.kit.payload import VIEWS, Payload, payload_view
 from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpec, table
 from portal.kit.tabs import Tab
-from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES, chips, read_filter
+from portal.kit.traffic import (
+    DIRECTIONS,
+    METHODS,
+    STATUSES,
+    chips,
+    read_filter,
+    typed,
+    typed_hidden,
+)
 from portal.kit.urls import with_query
 from pulse.analytics import (
     Order,
@@ -181,6 +189,8 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     context = {
         "table": shown,
         "picker": range_picker(request, chosen),
+        "typed": typed(request),
+        "typed_hidden": typed_hidden(request),
         "chips": [chip for chip in chips(request) if not chip[0].startswith("contains")],
         "live_href": here.url("live") + with_query(request).removeprefix(request.path),
         "export_href": here.url("exports") + with_query(request).removeprefix(request.path)
@@ -250,6 +260,7 @@ def facts(row: RequestDetail, places: dict[UUID, EnvironmentInfo]) -> list[Fact]
                 ("Image", row.container_image),
                 ("Pod", f"{row.pod_namespace}/{row.pod_name}" if row.pod_name else ""),
                 ("Node", row.hostname),
+                ("Tags", row.tags.replace("\n", ", ")),
                 ("Environment", place.name if place else ""),
             ],
         ),
@@ -263,6 +274,7 @@ def facts(row: RequestDetail, places: dict[UUID, EnvironmentInfo]) -> list[Fact]
                 ("Credential", _credential(row)),
                 ("Connection id", str(row.connection_id)),
                 ("Request id", str(row.request_id)),
+                ("Headers sent along", row.headers.replace("\n", ", ")),
             ],
         ),
     ]

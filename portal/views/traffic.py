@@ -128,7 +128,7 @@ def _live(request: HttpRequest, here: Here) -> dict[str, Any]:
     return context
 
 
-_PLACES: Final = (("node", "Nodes"), ("container", "Containers"), ("pod", "Pods"))
+_PLACES: Final = (("node", "Nodes"), ("container", "Containers"), ("pod", "Pods"), ("tag", "Tags"))
 _DIMENSION_OF: Final = {"node": "hostname"}
 
 
@@ -171,7 +171,8 @@ def _compared(
 
 _RULE_FILTERS: Final = {"host": "host", "route": "route", "path": "path_prefix",
                         "method": "method", "process": "process", "direction": "direction",
-                        "vendor": "vendor"}  # fmt: skip
+                        "vendor": "vendor", "node": "node", "container": "container",
+                        "pod": "pod", "tag": "tag"}  # fmt: skip
 
 
 def _alert_href(request: HttpRequest, here: Here, wanted: TrafficFilter) -> str:

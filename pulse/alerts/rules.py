@@ -43,7 +43,7 @@ MEASURES: Final[dict[str, Measure]] = {
 FILTERS: Final = tuple(
     name
     for name in ("host", "path_prefix", "route", "method", "status_class", "process", "direction",
-                 "vendor")
+                 "vendor", "node", "container", "pod", "tag")
     if name in {f.name for f in fields(TrafficFilter)}
 )  # fmt: skip
 _LONGEST_FILTER: Final = 1_024

@@ -14,7 +14,7 @@ from wire.events import EVENT_TYPES, Event
 _DISTINCT: Final = frozenset(
     {
         "path", "source_ip", "destination_ip", "auth_token_mask", "auth_token_hash",
-        "object_digest", "digest", "url", "addresses",
+        "object_digest", "digest", "url", "addresses", "headers",
     }
 )  # fmt: skip
 

@@ -45,6 +45,10 @@ class TrafficFilter:
     container: str = ""
     pod: str = ""
     """``namespace/name``."""
+    tag: str = ""
+    """``key:value``, or a key alone: whatever its value."""
+    header: str = ""
+    """``name: value``, or a value alone; of those headers that agents were told to send."""
     digest: str = ""
     """Of the object that keeps the payload."""
     kept: bool = False
@@ -107,6 +111,14 @@ _NARROWING: Final = {
     "node": "hostname = {node:String}",
     "container": "container_name = {container:String}",
     "pod": "if(pod_name = '', '', concat(pod_namespace, '/', pod_name)) = {pod:String}",
+    "tag": (
+        "if(position({tag:String}, ':') > 0, has(splitByChar('\\n', tags), {tag:String}),"
+        " arrayExists(t -> startsWith(t, concat({tag:String}, ':')), splitByChar('\\n', tags)))"
+    ),
+    "header": (
+        "position(headers, {header:String}) > 0 AND arrayExists(h -> h = {header:String}"
+        " OR endsWith(h, concat(': ', {header:String})), splitByChar('\\n', headers))"
+    ),
     "digest": "object_digest = {digest:String}",
     "kept": "object_digest != '' AND {kept:Bool}",
     "query": (
@@ -120,6 +132,9 @@ _NARROWING: Final = {
 def _parameter(name: str, value: Any) -> Any:
     if name == "status_class":
         return _CLASSES[value]
+    if name == "header" and ":" in value:
+        header, _, text = value.partition(":")
+        return f"{header.strip().lower()}: {text.strip()}"
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -70,6 +70,10 @@ class RequestDetail(RequestRow):
     container_id: str
     container_image: str
     pod_namespace: str
+    tags: str
+    """``key:value``, one a line."""
+    headers: str
+    """``name: value`` of headers that the agent was told to send, one a line."""
     received_at: datetime
     clock_suspect: bool
     """The node's clock cannot be right: ``timestamp`` is the time of arrival."""

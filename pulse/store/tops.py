@@ -24,6 +24,7 @@ DIMENSIONS: Final = {
     "vendor": "vendor",
     "hostname": "hostname",
     "container": "container_name",
+    "tag": "arrayJoin(splitByChar('\\n', tags))",
     "pod": "if(pod_name = '', '', concat(pod_namespace, '/', pod_name))",
     "protocol": "protocol",
     "content_type": "content_type",
@@ -59,8 +60,13 @@ def tops(
 ) -> dict[str, list[Group]]:
     """The ``limit`` largest groups of each dimension, by requests; the empty value left out.
 
-    Raises ``KeyError`` for an unknown dimension.
+    A request counts under each of its tags. Raises ``KeyError`` for an unknown dimension.
     """
+    if "tag" in dimensions and len(dimensions) > 1:
+        # It makes several rows of one, which the other dimensions must not count.
+        rest = [name for name in dimensions if name != "tag"]
+        alone = tops(scope, chosen, ["tag"], limit, store=store)
+        return tops(scope, chosen, rest, limit, store=store) | alone
     where, parameters = conditions(scope, chosen)
     columns = [DIMENSIONS[name] for name in dimensions]
     named = ", ".join(f"{column} AS d{i}" for i, column in enumerate(columns))

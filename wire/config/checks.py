@@ -9,12 +9,19 @@ from typing import Final
 from wire.config.decode import Decoder, near
 from wire.config.model import Config, Credential, EventStore, ObjectStore
 from wire.config.plugins import AccessLogs, DetectErrors, HttpCapture, Options, Qscan
+from wire.events import MAX_HEADER_NAME, MAX_HEADERS
 from wire.rules import FIELDS, RuleError, compile_rule, is_known
 from wire.rules.patterns import searcher
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w*)\s*\}\}")
 _PLACEHOLDERS: Final = ("SCHEME", "ENDPOINT", "BUCKET", "DIGEST")
 _MACRO_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_HEADER: Final = re.compile(rf"[!#$%&'*+\-.^_`|~0-9A-Za-z]{{1,{MAX_HEADER_NAME}}}\Z")
+_SECRET: Final = re.compile(
+    r"auth|cookie|token|secret|passw|pwd|signature|credential|session|jwt|assertion|otp\b"
+    r"|(?<!idempotency-)key\b",
+    re.IGNORECASE,
+)
 _STATUS: Final = re.compile(r"[1-9](?:\d\d|[xX]{2})\Z|[1-9]\d\d-[1-9]\d\d\Z")
 
 _INSTEAD: Final = {
@@ -51,6 +58,20 @@ def check(config: Config, reader: Decoder) -> None:
     for index, custom in enumerate(config.tap.filters.custom):
         if custom.strategy == "regex":
             _regex(custom.exe, f"tap.filters.custom[{index}].exe", reader)
+    _search_headers(config.qcloud.search_headers, reader)
+
+
+def _search_headers(names: tuple[str, ...], reader: Decoder) -> None:
+    """Values of these leave the customer's premises: nothing that lets somebody in may."""
+    if len(names) > MAX_HEADERS:
+        reader.error("qcloud.search_headers", f"at most {MAX_HEADERS} headers can be searched by")
+    for index, name in enumerate(names):
+        place = f"qcloud.search_headers[{index}]"
+        if not _HEADER.match(name):
+            reader.error(place, f"{name[:60]!r} is no name of a header")
+        elif _SECRET.search(name):
+            reader.error(place, f"{name} holds, or may hold, a credential or personal session: "
+                         "its values never go to the platform")  # fmt: skip
 
 
 # -- stores ----------------------------------------------------------------------------

@@ -239,6 +239,19 @@ class Rulekit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """What no other reader of ``version: 2`` knows, under a name of our own."""
+
+    search_headers: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "headers whose values the platform gets, to search by: `x-request-id`, `traceparent`",
+            ours=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """A whole document."""
 
@@ -251,6 +264,7 @@ class Config:
     tags: tuple[Tag, ...] = field(default=(), metadata=about("labels of what is reported"))
     control: Control = field(default=Control(), metadata=about("what is looked at"))
     rulekit: Rulekit = field(default=Rulekit(), metadata=about("macros for rules"))
+    qcloud: Ours = field(default=Ours(), metadata=about("keys of QCloud alone", ours=True))
 
     @property
     def event_store(self) -> EventStore | None:

@@ -32,7 +32,7 @@ _DIMENSIONS: Final = {
 }
 """Fields of a filter that rollups know, with their kinds."""
 _ONLY_RAW: Final = (
-    "path", "path_prefix", "node", "container", "pod", "digest", "kept", "query",
+    "path", "path_prefix", "node", "container", "pod", "tag", "header", "digest", "kept", "query",
 )  # fmt: skip
 _SUMS: Final = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
 _RAW: Final = ", ".join(f"{text} AS {name}" for name, text in COUNTS.items())
