@@ -156,7 +156,7 @@ class DnsAudit:
         about = policy.describe_dns(facts)
         if about is None:
             return None
-        template = event_template(facts, server=server, settings=policy.link, who=about.who)
+        template = event_template(facts, server=server, settings=policy.link, about=about)
         template.protocol = "dns"
         created = self._clock.at(message.monotonic_ns)
         return _Link(message, template, about, now=now, created=created)
