@@ -47,6 +47,9 @@ class _OneToken:
     def identify(self, token: str) -> _Agent | None:
         return _Agent() if token == TOKEN else None
 
+    def allowances(self, _agent: _Agent) -> tuple[()]:
+        return ()
+
     def release(self) -> None:
         """It holds nothing."""
 

@@ -1,7 +1,7 @@
 """Pulse's errors and their codes.
 
 ``pulse.unauthorized`` 401 · ``pulse.bad_request`` 400 · ``pulse.too_large`` 413 ·
-``pulse.unsupported_encoding`` 415 · ``pulse.over_quota`` 429 ·
+``pulse.unsupported_encoding`` 415 · ``pulse.over_quota``, ``pulse.over_daily_quota`` 429 ·
 ``pulse.malformed_line``, ``pulse.malformed_batch``, ``pulse.unknown_kind`` 422 ·
 ``pulse.spool_full``, ``pulse.spool_failed``, ``pulse.store_unavailable``,
 ``pulse.erasure_waits`` 503
@@ -75,6 +75,20 @@ class OverQuota(QCloudError):
             f"this account sends more than its {rate} bytes a second. Nothing of this batch was"
             f" stored; send it again in {seconds} s. If that is too little for its traffic, ask"
             " the provider for a larger quota",
+            retry_after=seconds,
+        )
+
+
+class OverDailyQuota(QCloudError):
+    """``data["retry_after"]``: seconds."""
+
+    def __init__(self, limit: int, raised_by: str, *, seconds: int) -> None:
+        super().__init__(
+            "pulse.over_daily_quota",
+            429,
+            f"the {limit:,} events that this account, with those that share its quota, may send a"
+            f" day (UTC) are used up. Nothing of this batch was stored; keep it and send it again"
+            f" in {seconds} s. {raised_by} can raise the quota",
             retry_after=seconds,
         )
 

@@ -132,5 +132,6 @@ from pulse.tables import (  # noqa: E402  Django looks here
     retention,  # noqa: F401
     rollups,  # noqa: F401
     routes,  # noqa: F401
+    taken,  # noqa: F401
     vendors,  # noqa: F401
 )

@@ -13,6 +13,7 @@ from pulse.errors import StoreUnavailable
 from pulse.metering import recompute_touched
 from pulse.models import Load, LoadState
 from pulse.rollups import forget_old_versions, rebuild_touched
+from pulse.taken import forget_old_days
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 
@@ -33,6 +34,7 @@ def recompute_recent_usage() -> int:
     with unscoped("loader: forget old loads"):
         old = Load.objects.filter(state=LoadState.DONE, finished_at__lt=now() - _KEEP_LOADS)
         old.delete()
+    forget_old_days()
     if hours:
         log.info("usage recounted", hours=hours)
     return hours

@@ -47,14 +47,16 @@ class Events:
         columnar = request.headers.get("content-type", "").startswith(COLUMNS_CONTENT_TYPE)
         received_at = now()
         self._parts.quotas.check(identity.account_id)
+        await self._parts.daily.check(identity)
         async with self._parts.bodies.taken(identity.account_id):
             # Again: others of the account may have sent theirs while this one waited.
             self._parts.quotas.check(identity.account_id)
             data = await read_body(request, self._parts.settings.body_seconds)
             self._parts.quotas.take(identity.account_id, len(data))
-            batch = await self._parts.parse(
-                _parsed, data, encoding, received_at, identity.replaying, columnar, shape
-            )
+            async with self._parts.parsing.taken(identity.account_id):
+                batch = await self._parts.parse(
+                    _parsed, data, encoding, received_at, identity.replaying, columnar, shape
+                )
         header = FrameHeader(
             agent_id=identity.agent_id,
             account_id=identity.account_id,
@@ -66,6 +68,7 @@ class Events:
             kind=shape.kind,
         )
         await asyncio.wrap_future(self._parts.writer.append(header, memoryview(batch.payload)))
+        self._parts.daily.took(identity.account_id, batch.rows)
         log.info("batch stored", agent=str(identity.agent_id), sequence=sequence, rows=batch.rows)
         answer = EventsResponse(accepted=batch.rows, sequence=sequence)
         return Response(msgspec.json.encode(answer), media_type=JSON)

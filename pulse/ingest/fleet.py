@@ -9,7 +9,10 @@ from django.db import close_old_connections, connections
 from fleet import selectors, services
 from fleet.errors import TokenRefused
 from fleet.selectors import AgentIdentity
+from identity.quotas import events_limits, sharing
 from pulse.ingest.columns import SHAPES
+from pulse.ingest.gateway import Allowance
+from pulse.taken import taken_today
 from qcloud.kernel.scope import scoped
 from wire.protocol import (
     COLUMNS_CONTENT_TYPE,
@@ -27,6 +30,14 @@ class FleetGateway:
     def identify(self, token: str) -> AgentIdentity | None:
         close_old_connections()
         return selectors.agent_by_token(token)
+
+    def allowances(self, identity: AgentIdentity) -> tuple[Allowance, ...]:
+        """Those of the account and of the accounts above it."""
+        close_old_connections()
+        return tuple(
+            Allowance(limit.holder_id, limit.limit, taken_today(sharing(limit)), limit.raised_by)
+            for limit in events_limits(identity.scope)
+        )
 
     def register(
         self, token: str, request: RegisterRequest, previous: str | None, ip: str, request_id: str

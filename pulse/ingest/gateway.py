@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -29,10 +30,25 @@ class Identity(Protocol):
     def replaying(self) -> bool: ...
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """How many events a UTC day an account, and who shares with it, may send."""
+
+    holder_id: UUID
+    limit: int
+    used: int
+    raised_by: str
+    """Name of the account that can raise it."""
+
+
 class Gateway(Protocol):
     """Called from threads; each call is a transaction of its own."""
 
     def identify(self, token: str) -> Identity | None: ...
+
+    def allowances(self, identity: Any) -> tuple[Allowance, ...]:
+        """What holds for the agent's account now; empty: no limit."""
+        ...
 
     def register(
         self, token: str, request: RegisterRequest, previous: str | None, ip: str, request_id: str

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pulse.errors import Unauthorized
+from pulse.ingest.daily import DailyQuotas
 from pulse.ingest.gateway import Gateway
 from pulse.ingest.quota import Quotas
 from pulse.ingest.settings import IngestSettings
@@ -43,6 +45,9 @@ class Parts:
         self.gateway = gateway
         self.writer = SpoolWriter(SpoolFolder(settings.spool), limit=settings.spool_limit)
         self.quotas = Quotas(settings.account_bytes)
+        self.daily = DailyQuotas(partial(self.ask_database, gateway.allowances))
+        # One thread less for an account than there are: a small batch of another finds one.
+        self.parsing = Shares(settings.batches_at_once, max(1, settings.batches_at_once - 1))
         self.bodies = Shares(settings.bodies_at_once, settings.bodies_an_account)
         self._database = ThreadPoolExecutor(settings.database_threads, "ingest-database")
         self._parsing = ThreadPoolExecutor(settings.batches_at_once, "ingest-parse")

@@ -40,6 +40,7 @@ from pulse.store.loads import (
     running_loads,
 )
 from pulse.tables.aside import AsideBatch, AsideState
+from pulse.taken import note_taken
 from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import unscoped
@@ -194,6 +195,7 @@ class Loader:
                 duplicates=verdicts.count(False),
                 damaged=contents.damaged,
             )
+            note_taken(frame.header for _, frame in counted)
             touch(load.id, quarters_of([frame for _, frame in counted]))
         return load, counted
 

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 SEGMENT_ROWS: Final = 200_000
+COMMIT_BYTES: Final = 32 * 1024 * 1024
+"""Of one write and sync, and one batch more."""
 SEGMENT_SECONDS: Final = 1.0
 DEFAULT_LIMIT: Final = 4 * 1024**3
 
@@ -88,7 +90,7 @@ class SpoolWriter:
                 self._commit(batch)
             if self._segment is not None and (stopping or self._is_full(self._segment)):
                 self._rotate()
-            if stopping and not batch:
+            if stopping and not self._queue:
                 return
 
     def _take(self) -> tuple[list[_Waiting], bool]:
@@ -96,12 +98,28 @@ class SpoolWriter:
         with self._changed:
             if not self._queue and not self._stopping:
                 self._changed.wait(None if self._segment is None else self._due_in())
-            taken = list(self._queue)
-            self._queue.clear()
+            taken = self._share()
             # Whoever gave up waiting was told nothing; from here on nobody can any more.
             batch = [waiting for waiting in taken if waiting.done.set_running_or_notify_cancel()]
             self._backlog -= sum(waiting.size for waiting in taken if waiting.done.cancelled())
             return batch, self._stopping
+
+    def _share(self) -> list[_Waiting]:
+        """The oldest that waits, then small before large: one write is bounded, and whoever
+        sends little does not wait for the sync of all that another sends.
+        """
+        if not self._queue:
+            return []
+        chosen = [self._queue.popleft()]
+        size = chosen[0].size
+        for waiting in sorted(self._queue, key=lambda w: w.size):
+            size += waiting.size
+            if size > COMMIT_BYTES:
+                break
+            chosen.append(waiting)
+        left = {id(waiting) for waiting in chosen}
+        self._queue = deque(waiting for waiting in self._queue if id(waiting) not in left)
+        return chosen
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:

@@ -15,6 +15,7 @@ import zstandard
 from starlette.applications import Starlette
 
 from pulse.ingest.app import create_app
+from pulse.ingest.gateway import Allowance
 from pulse.ingest.settings import IngestSettings
 from qcloud.kernel.ids import new_id
 from wire.protocol import BOOT_HEADER, EVENTS_PATH, SEQUENCE_HEADER
@@ -37,9 +38,13 @@ class Tokens:
         self.known = known
         self.refusals: list[tuple[str, str]] = []
         self.released = 0
+        self.limits: dict[UUID, tuple[Allowance, ...]] = {}
 
     def identify(self, token: str) -> Somebody | None:
         return self.known.get(token)
+
+    def allowances(self, identity: Somebody) -> tuple[Allowance, ...]:
+        return self.limits.get(identity.account_id, ())
 
     def refused(self, token: str, action: str, ip: str, request_id: str) -> None:
         assert ip

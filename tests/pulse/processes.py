@@ -77,3 +77,22 @@ class EventStoreProcess:
                 return True
         except OSError:
             return False
+
+
+class Process:
+    """A program that is started again after it was killed."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self._command, self._environment, self._log = command, environment, log
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        # Its group: the server of the door has a child that must die with it.
+        os.killpg(self._process.pid, number)
+        self._process.wait(20)

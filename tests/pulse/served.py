@@ -11,8 +11,9 @@ from pulse.ingest.app import create_app as create_door
 from tests.pulse.door import Somebody, Tokens
 
 AGENT = Somebody(agent_id=UUID(int=1), account_id=UUID(int=2), environment_id=UUID(int=3))
+FLOOD = Somebody(agent_id=UUID(int=4), account_id=UUID(int=5), environment_id=UUID(int=6))
 
 
 def create_app() -> Starlette:
     assert os.environ["QCLOUD_SPOOL_PATH"]
-    return create_door(gateway=Tokens(owner=AGENT))
+    return create_door(gateway=Tokens(owner=AGENT, flood=FLOOD))

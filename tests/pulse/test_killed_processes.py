@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +20,7 @@ from pulse.store.gate import ask_as_system
 from pulse.store.migrate import migrate
 from qcloud.kernel.ids import new_id
 from tests.pulse.lines import event, lines
-from tests.pulse.processes import EventStoreProcess, free_port
+from tests.pulse.processes import EventStoreProcess, Process, free_port
 from wire.protocol import BOOT_HEADER, EVENTS_PATH, SEQUENCE_HEADER
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -31,25 +29,6 @@ ROUNDS = 9
 ROUND_SECONDS = 0.7
 DRAIN_SECONDS = 40.0
 LOADER = "import django; django.setup(); from pulse.loader.main import main; main()"
-
-
-class Process:
-    """A program that is started again after it was killed."""
-
-    def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
-        self._command, self._environment, self._log = command, environment, log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        # Its group: the server of the door has a child that must die with it.
-        os.killpg(self._process.pid, number)
-        self._process.wait(20)
 
 
 class Agent(threading.Thread):
