@@ -14,7 +14,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from pulse.errors import StoreUnavailable
-from qcloud.kernel.env import Env
+from pulse.store.cluster import CLUSTER_NAME, Layout
+from qcloud.kernel.env import Env, SettingError
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 120
@@ -31,11 +32,23 @@ class StoreSettings:
     database: str = "qcloud"
     secure: bool = False
     """HTTPS."""
+    cluster: str = ""
+    """``QCLOUD_CLICKHOUSE_CLUSTER``: the cluster that the server is a part of; empty: none."""
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.database, self.cluster)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Raises ``SettingError``."""
         production = env.text("QCLOUD_MODE", "embedded") == "production"
+        cluster = env.text("QCLOUD_CLICKHOUSE_CLUSTER", "")
+        if cluster and not CLUSTER_NAME.match(cluster):
+            raise SettingError(
+                f"QCLOUD_CLICKHOUSE_CLUSTER is {cluster!r}: give a name from remote_servers of"
+                " the ClickHouse servers (letters, digits, _ and -), or leave it empty"
+            )
         return cls(
             password=env.secret("QCLOUD_EVENTSTORE_PASSWORD"),
             host=env.text("QCLOUD_EVENTSTORE_HOST", "127.0.0.1"),
@@ -43,6 +56,7 @@ class StoreSettings:
             user=env.text("QCLOUD_EVENTSTORE_USER", "qcloud"),
             database=env.text("QCLOUD_EVENTSTORE_DATABASE", "qcloud"),
             secure=env.flag("QCLOUD_EVENTSTORE_SECURE", default=production),
+            cluster=cluster,
         )
 
 

@@ -28,10 +28,11 @@ def delete_rows_of(account_id: UUID, *, store: Store | None = None) -> None:
     Raises ``StoreUnavailable`` or ``ClickHouseError``; it can be called again then.
     """
     chosen = store or default_store()
+    layout = chosen.settings.layout
     for table in TENANT_TABLES:
         with unavailable(chosen.settings):
             chosen.client().command(
-                f"ALTER TABLE {table} DELETE WHERE account_id = {{account:UUID}}",
+                f"ALTER TABLE {layout.changed(table)} DELETE WHERE account_id = {{account:UUID}}",
                 parameters={"account": account_id},
-                settings=_NOW,
+                settings={**_NOW, **layout.changing},
             )

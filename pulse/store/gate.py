@@ -52,7 +52,11 @@ def ask_arrow(
     settings = {"additional_table_filters": _filters(chosen, _condition(scope)), "readonly": 1}
     client = chosen.client()
     with unavailable(chosen.settings):
-        found: pa.Table = client.query_arrow(sql, parameters=dict(parameters), settings=settings)
+        found: pa.Table = client.query_arrow(
+            sql,
+            parameters=dict(parameters),
+            settings={**chosen.settings.layout.reading, **settings},
+        )
     return found
 
 
@@ -78,6 +82,7 @@ def _rows(
     store: Store, sql: str, parameters: Mapping[str, Any], settings: dict[str, Any]
 ) -> Sequence[Sequence[Any]]:
     client = store.client()
+    settings = {**store.settings.layout.reading, **settings}
     with unavailable(store.settings):
         result: QueryResult = client.query(sql, parameters=dict(parameters), settings=settings)
     return result.result_rows
@@ -97,5 +102,7 @@ def _condition(scope: Scope) -> str:
 
 def _filters(store: Store, condition: str) -> str:
     quoted = condition.replace("'", "\\'")
-    pairs = (f"'{store.settings.database}.{table}': '{quoted}'" for table in TENANT_TABLES)
+    layout = store.settings.layout
+    names = (name for table in TENANT_TABLES for name in layout.names(table))
+    pairs = (f"'{store.settings.database}.{name}': '{quoted}'" for name in names)
     return "{" + ", ".join(pairs) + "}"

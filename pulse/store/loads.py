@@ -43,7 +43,11 @@ def insert_load(store: Store, table: pa.Table, token: str, kind: str = "request"
             # A view is sent as it is; bytes would be copied behind the statement first.
             insert_block=memoryview(sink.getvalue()),  # type: ignore[arg-type]
             fmt="ArrowStream",
-            settings={**_ONE_BLOCK, "insert_deduplication_token": token},
+            settings={
+                **_ONE_BLOCK,
+                **store.settings.layout.writing,
+                "insert_deduplication_token": token,
+            },
         )
     return int(summary.written_rows)
 
@@ -70,20 +74,20 @@ def hours_of_load(store: Store, load_id: UUID) -> list[tuple[UUID, UUID, datetim
 
 def delete_load(store: Store, load_id: UUID, kind: str) -> None:
     """Remove what a broken insert left; returns when it is gone."""
+    layout = store.settings.layout
     with unavailable(store.settings):
         store.client().command(
-            f"ALTER TABLE {KINDS[kind].table} DELETE WHERE load_id = {{load:UUID}}",
+            f"ALTER TABLE {layout.changed(KINDS[kind].table)} DELETE WHERE load_id = {{load:UUID}}",
             parameters={"load": load_id},
-            settings={"mutations_sync": 2},
+            settings={"mutations_sync": 2, **layout.changing},
         )
 
 
 def running_loads(store: Store) -> set[str]:
     """Tokens of inserts that the engine works on now, perhaps for a loader that is dead."""
-    sql = (
-        "SELECT Settings['insert_deduplication_token'] AS token FROM system.processes"
-        " WHERE token != ''"
-    )
+    processes = store.settings.layout.processes
+    named = "Settings['insert_deduplication_token'] AS token"
+    sql = f"SELECT {named} FROM {processes} WHERE token != ''"  # noqa: S608
     parameters: dict[str, Any] = {}
     rows = ask_as_system("loader: inserts under way", sql, parameters, store=store)
     return {str(row[0]) for row in rows}

@@ -124,12 +124,13 @@ def count_old(old: Old, *, store: Store | None = None) -> Count:
 def delete_old(old: Old, *, store: Store | None = None) -> None:
     """Remove them; harmless to repeat. Raises ``StoreUnavailable`` or ``ClickHouseError``."""
     chosen = store or default_store()
+    layout = chosen.settings.layout
     due = f" AND NOT ({old.kept})" if old.kept else ""
     with unavailable(chosen.settings):
         chosen.client().command(
-            f"DELETE FROM {old.table} WHERE {old.where}{due}",  # noqa: S608  names of ours
+            f"DELETE FROM {layout.changed(old.table)} WHERE {old.where}{due}",  # noqa: S608  names of ours
             parameters=old.parameters,
-            settings=_NOW,
+            settings={**_NOW, **layout.changing},
         )
 
 

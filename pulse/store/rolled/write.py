@@ -137,11 +137,13 @@ def merge_units(
 def remove_versions(account_id: UUID, versions: list[int], *, store: Store | None = None) -> None:
     """Remove rows that no manifest names any more."""
     chosen = store or default_store()
+    layout = chosen.settings.layout
     with unavailable(chosen.settings):
         chosen.client().command(
-            "DELETE FROM rollups WHERE account_id = {account:UUID}"
+            f"DELETE FROM {layout.changed('rollups')} WHERE account_id = {{account:UUID}}"  # noqa: S608
             " AND version IN {versions:Array(UInt64)}",
             parameters={"account": account_id, "versions": versions},
+            settings=layout.changing,
         )
 
 
@@ -226,4 +228,4 @@ def _parameters(
 
 def _insert(store: Store, sql: str, parameters: dict[str, Any]) -> None:
     with unavailable(store.settings):
-        store.client().command(sql, parameters=parameters)
+        store.client().command(sql, parameters=parameters, settings=store.settings.layout.writing)
