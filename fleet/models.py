@@ -30,6 +30,7 @@ class CaptureLevel(models.TextChoices):
 
 class StoreType(models.TextChoices):
     DIRECTORY = "directory"
+    S3 = "s3", "S3"
 
 
 class Environment(TenantModel):
@@ -152,7 +153,16 @@ class ObjectStore(TenantModel):
     )
     type = models.CharField(max_length=16, choices=StoreType.choices)
     path = models.TextField()
-    """Of a directory: absolute, the same on the agent's node and here."""
+    """Of a directory: absolute, the same on the agent's node and here. Empty for S3."""
+    endpoint = models.CharField(max_length=255, blank=True)
+    """Of S3: host and port."""
+    bucket = models.CharField(max_length=63, blank=True)
+    region = models.CharField(max_length=40, blank=True)
+    insecure = models.BooleanField(default=False)
+    """Plain HTTP."""
+    access_key = models.CharField(max_length=128, blank=True)
+    secret_key = EncryptedField(null=True)
+    """The platform's own keys to S3, which sign links to objects; agents have their own."""
     access_url = models.TextField(blank=True)
     """Template, ``wire.objects.ACCESS_URL_FIELDS``."""
     updated_at = models.DateTimeField(auto_now=True)
@@ -168,4 +178,8 @@ class ObjectStore(TenantModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.type}:{self.path}"
+        return f"{self.type}:{self.path or self.bucket}"
+
+    @property
+    def has_keys(self) -> bool:
+        return self.secret_key is not None

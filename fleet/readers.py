@@ -77,7 +77,11 @@ def reader_of(store: ObjectStoreInfo) -> ObjectReader:
     """Raises ``Invalid`` for a kind of store that this version cannot read."""
     if store.type == StoreType.DIRECTORY:
         return DirectoryReader(Path(store.path))
-    raise Invalid(f"Objects in a store of type “{store.type}” cannot be read here.")
+    raise Invalid(
+        "Objects in an S3 store are not read here: they stay in the store. Open this one there"
+        " instead.",
+        code="fleet.object_elsewhere",
+    )
 
 
 def read_object(store: ObjectStoreInfo, digest: str) -> bytes:
@@ -99,13 +103,17 @@ def read_object(store: ObjectStoreInfo, digest: str) -> bytes:
 def address_of(store: ObjectStoreInfo, digest: str) -> str:
     """The object's address by the store's ``access_url``; empty without one that browsers open.
 
-    A store with keys of ours would answer with a presigned address here. Raises ``Invalid``
-    (no digest).
+    For a store that the platform has keys to there is ``fleet.signed.signed_address``. Raises
+    ``Invalid`` (no digest).
     """
     if not _DIGEST.fullmatch(digest):
         raise Invalid("An object is named by 40 hexadecimal digits in lower case.")
     if not store.access_url.startswith(("https://", "http://")):
         return ""
     return access_url(
-        store.access_url, scheme="", endpoint="", bucket=Path(store.path).name, digest=digest
+        store.access_url,
+        scheme="http" if store.insecure else "https",
+        endpoint=store.endpoint,
+        bucket=store.bucket or Path(store.path).name,
+        digest=digest,
     )

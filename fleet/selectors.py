@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fleet.models import Agent, CaptureLevel, Environment, ObjectStore, RegistrationToken
+from fleet.models import (
+    Agent,
+    CaptureLevel,
+    Environment,
+    ObjectStore,
+    RegistrationToken,
+    StoreType,
+)
 from identity.selectors import AccountInfo, account
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
@@ -77,6 +84,23 @@ class ObjectStoreInfo:
     type: str
     path: str
     access_url: str
+    endpoint: str = ""
+    bucket: str = ""
+    region: str = ""
+    insecure: bool = False
+    access_key: str = ""
+    has_keys: bool = False
+    """The platform can sign links to its objects."""
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return self.path or f"{self.bucket} at {self.endpoint}"
+
+    @property
+    def opens(self) -> bool:
+        """Whether a browser finds objects at an address that the platform knows."""
+        return self.has_keys or self.access_url.startswith(("https://", "http://"))
 
 
 @dataclass(frozen=True)
@@ -210,6 +234,15 @@ def object_store_of(environment_id: UUID) -> ObjectStoreInfo | None:
     return object_store_info(row) if row else None
 
 
+def object_store_secret(environment_id: UUID) -> str:
+    """The platform's secret key to the environment's S3 store; empty without one.
+
+    For signing alone: never in a page, a log or the journal.
+    """
+    row = ObjectStore.objects.filter(environment_id=environment_id).first()
+    return row.secret_key.reveal() if row is not None and row.secret_key is not None else ""
+
+
 def config_document(environment_id: UUID) -> dict[str, Any]:
     """The configuration, ``version: 2``, of an environment of the open scope.
 
@@ -221,14 +254,26 @@ def config_document(environment_id: UUID) -> dict[str, Any]:
     level = row.capture_level if store else CaptureLevel.NONE.value
     services: dict[str, Any] = {"object_stores": []}
     if store:
-        services["object_stores"].append(
-            {"id": row.slug, "type": store.type, "path": store.path, "access_url": store.access_url}
-        )
+        services["object_stores"].append({"id": row.slug} | _store_document(store))
     return {
         "version": VERSION,
         "services": services,
         "stacks": {STACK: {"plugins": [{"type": "http_capture", "config": {"level": level}}]}},
         "tap": {"direction": "all", "ignore_loopback": False, "http": {"stack": STACK}},
+    }
+
+
+def _store_document(store: ObjectStoreInfo) -> dict[str, Any]:
+    """Without keys: agents have their own, from their nodes."""
+    if store.type == StoreType.DIRECTORY:
+        return {"type": store.type, "path": store.path, "access_url": store.access_url}
+    return {
+        "type": store.type,
+        "endpoint": store.endpoint,
+        "bucket": store.bucket,
+        "region": store.region,
+        "access_url": store.access_url,
+        "insecure": store.insecure,
     }
 
 

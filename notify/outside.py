@@ -96,14 +96,45 @@ def post(
             sock.close()
 
 
+def head(url: str, *, networks: Sequence[Network], ca_file: str = "") -> int:
+    """The status that the address answers HEAD with; 0 when it cannot be reached from here.
+
+    Under the rules of ``post``. Raises ``Invalid`` for what is no address.
+    """
+    parts = checked_url(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    held: list[socket.socket] = []
+    try:
+        with deadline(WHOLE_SECONDS, lambda: held[-1] if held else None):
+            sock = _connect(parts.scheme, host, port, networks)
+            held.append(sock)
+            if parts.scheme == "https":
+                context = ssl.create_default_context(cafile=ca_file or None)
+                sock = context.wrap_socket(sock, server_hostname=host)
+                held.append(sock)
+            return _exchange(sock, parts, b"", {}, method="HEAD")[0]
+    except (NotAllowed, OSError, http.client.HTTPException):
+        return 0
+    finally:
+        for sock in held:
+            sock.close()
+
+
 def _exchange(
-    sock: socket.socket, parts: SplitResult, body: bytes, headers: dict[str, str]
+    sock: socket.socket,
+    parts: SplitResult,
+    body: bytes,
+    headers: dict[str, str],
+    *,
+    method: str = "POST",
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(parts.netloc)
     connection.auto_open = 0  # never to another address than the checked one
     connection.sock = sock
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection.request("POST", target, body=body, headers={**headers, "Connection": "close"})
+    connection.request(
+        method, target, body=body or None, headers={**headers, "Connection": "close"}
+    )
     answer = connection.getresponse()
     return answer.status, answer.read(MOST_ANSWER)
 

@@ -196,6 +196,7 @@ _customer: Patterns = [
     ),
     path(f"{_ENVIRONMENT}/capture", environments.capture_set, name="capture-set"),
     path(f"{_ENVIRONMENT}/store", environments.store_set, name="store-set"),
+    path(f"{_ENVIRONMENT}/store-s3", environments.store_s3_set, name="store-s3-set"),
     path("settings/retention", retention.index, name="retention"),
     path("settings/retention/preview", retention.preview, name="retention-preview"),
     path("settings/retention/undo", retention.undo, name="retention-undo"),

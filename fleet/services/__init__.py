@@ -10,6 +10,7 @@ from fleet.services.environments import (
     object_store_set,
 )
 from fleet.services.objects import object_locate, object_open
+from fleet.services.stores import object_store_s3_set
 from fleet.services.tokens import (
     registration_token_create,
     registration_token_reveal,
@@ -25,6 +26,7 @@ __all__ = [
     "environment_create",
     "object_locate",
     "object_open",
+    "object_store_s3_set",
     "object_store_set",
     "registration_token_create",
     "registration_token_reveal",

@@ -28,7 +28,7 @@ from qcloud.kernel.scope import Tier, scoped, unscoped
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_PATH: Final = 1_024
 _SECRET_WORDS: Final = ("sig", "token", "secret", "password", "credential", "apikey", "accesskey")
-_URL: Final = re.compile(r"(https?|file)://[^\s<>\"']{1,2000}|")
+URL: Final = re.compile(r"(https?|file)://[^\s<>\"']{1,2000}|")
 
 
 def environment_create(
@@ -126,16 +126,26 @@ def object_store_set(
     require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
     scope = own_scope(actor)
     directory = _directory(path)
-    if not _URL.fullmatch(access_url):
+    if not URL.fullmatch(access_url):
         raise Invalid("access_url must begin with https://, http:// or file://, or be empty.")
-    _refuse_credentials(access_url)
+    refuse_credentials(access_url)
     with scoped(scope):
         row = environment_row(environment_id)
         _refuse_shared(scope.account_id, directory)
         store, _ = ObjectStore.objects.update_or_create(
             account_id=scope.account_id,
             environment=row,
-            defaults={"type": StoreType.DIRECTORY, "path": directory, "access_url": access_url},
+            defaults={
+                "type": StoreType.DIRECTORY,
+                "path": directory,
+                "access_url": access_url,
+                "endpoint": "",
+                "bucket": "",
+                "region": "",
+                "insecure": False,
+                "access_key": "",
+                "secret_key": None,
+            },
         )
         record(
             actor=actor,
@@ -147,7 +157,7 @@ def object_store_set(
     return object_store_info(store)
 
 
-def _refuse_credentials(access_url: str) -> None:
+def refuse_credentials(access_url: str) -> None:
     """It stands in the clear in pages, journal and agents: it names a place, it opens nothing."""
     try:
         parts = urlsplit(access_url)

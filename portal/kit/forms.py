@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from qcloud.kernel.errors import Conflict, Invalid, NotFound, QCloudError
 from qcloud.kernel.scope import Scope, scoped
 
-_SECRET: Final = frozenset({"again", "csrfmiddlewaretoken", "password", "present"})
+_SECRET: Final = frozenset({"again", "csrfmiddlewaretoken", "password", "present", "secret_key"})
 _TYPED: Final = (Conflict, Invalid, NotFound)
 
 

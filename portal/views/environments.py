@@ -25,6 +25,7 @@ from fleet.selectors import (
 from fleet.services import (
     environment_capture_set,
     environment_create,
+    object_store_s3_set,
     object_store_set,
     registration_token_create,
     registration_token_reveal,
@@ -256,6 +257,7 @@ def _detail(
         "may_read_tokens": here.may(Permission.FLEET_TOKEN_READ),
         "access_help": ACCESS_HELP,
         "store_values": _store_values(store, failed),
+        "s3_values": failed.values if failed and failed.dialog == "store-s3" else store,
     }
     status = failed.status if failed else 200
     return render(request, "pages/environment.html", context, status=status)
@@ -382,6 +384,26 @@ def store_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpRes
         ),
     )
     return _changed(request, here, environment_id, outcome, "The object store was set.")
+
+
+@action(Permission.FLEET_ENVIRONMENT_WRITE)
+def store_s3_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
+    typed = {name: request.POST.get(name, "").strip() for name in _S3_FIELDS}
+    outcome = attempt(
+        request,
+        here.scope,
+        "store-s3",
+        lambda: object_store_s3_set(
+            actor=here.actor,
+            environment_id=environment_id,
+            insecure=bool(request.POST.get("insecure")),
+            **typed,
+        ),
+    )
+    return _changed(request, here, environment_id, outcome, "The object store was set.")
+
+
+_S3_FIELDS = ("endpoint", "bucket", "region", "access_url", "access_key", "secret_key")
 
 
 def _changed(

@@ -64,7 +64,10 @@ def _spec(
 
 def _at_store(here: Here, row: RequestRow, located: frozenset[UUID]) -> Cell:
     if row.environment_id not in located:
-        return Cell("by its request", title="The environment has no access_url for browsers.")
+        return Cell(
+            "by its request",
+            title="The environment has neither keys nor an access_url for browsers.",
+        )
     href = here.url("object-open", row.environment_id, row.object_digest)
     return Cell("Open", href=href, rel="noreferrer", title=row.object_digest)
 
@@ -74,9 +77,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="24h")
     places = {place.id: place for place in environments(here.scope)}
     stores = {i: store for i in places if (store := object_store_of(i)) is not None}
-    located = frozenset(
-        i for i, store in stores.items() if store.access_url.startswith(("https://", "http://"))
-    )
+    located = frozenset(i for i, store in stores.items() if store.opens)
     shown = table(request, _spec(here, places, located), _fetcher(request, here, chosen))
     if isinstance(shown, HttpResponseBase):
         return shown

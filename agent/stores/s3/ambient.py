@@ -21,7 +21,7 @@ from agent.reading import read_body
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer, field, trouble
 from agent.stores.s3.credentials import Found
-from agent.stores.s3.signing import Keys
+from wire.s3.signing import Keys
 
 CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 5.0

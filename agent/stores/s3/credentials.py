@@ -11,9 +11,9 @@ from agent.logs import get_logger
 from agent.options import read_secret
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import trouble
-from agent.stores.s3.signing import Keys
 from wire.config import Credential
 from wire.config import ObjectStore as ObjectStoreConfig
+from wire.s3.signing import Keys
 
 REFRESH_BEFORE: Final = 300.0
 """Seconds before their end that temporary keys are renewed."""

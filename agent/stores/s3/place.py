@@ -1,47 +1,9 @@
-"""Where a bucket is: host, style of addressing, region, and following it when it is elsewhere."""
+"""Following a bucket when it is elsewhere."""
 
 from __future__ import annotations
 
-import re
-from typing import Final, NamedTuple
-
 from agent.stores.s3.answers import Answer, field, trouble
-
-DEFAULT_REGION: Final = "us-east-1"
-_AWS: Final = re.compile(
-    r"s3(?:[.-](?:dualstack\.)?(?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?"
-    r"\.amazonaws\.com(?:\.cn)?(?::\d+)?\Z"
-)
-_DNS_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z")
-
-
-class Place(NamedTuple):
-    scheme: str
-    endpoint: str
-    """Host and port, without the bucket."""
-    bucket: str
-    region: str
-    virtual: bool
-
-    @property
-    def host(self) -> str:
-        return f"{self.bucket}.{self.endpoint}" if self.virtual else self.endpoint
-
-    def path(self, key: str = "") -> str:
-        return f"/{key}" if self.virtual else f"/{self.bucket}/{key}"
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}{self.path()}"
-
-
-def place_of(endpoint: str, bucket: str, *, region: str, addressing: str, insecure: bool) -> Place:
-    """``region`` may be empty: that of the endpoint's name, else ``us-east-1``."""
-    aws = _AWS.match(endpoint)
-    virtual = addressing == "virtual" or (
-        addressing == "auto" and aws is not None and _DNS_NAME.match(bucket) is not None
-    )
-    known = region or (aws["region"] if aws else "") or DEFAULT_REGION
-    return Place("http" if insecure else "https", endpoint, bucket, known, virtual)
+from wire.s3.place import AWS, Place
 
 
 def redirected(place: Place, answer: Answer) -> Place | None:
@@ -61,7 +23,7 @@ def redirected(place: Place, answer: Answer) -> Place | None:
         return place._replace(region=region, endpoint=_regional(place.endpoint, region))
     if not _related(place.endpoint, elsewhere):
         raise trouble("redirect", f"{place} redirects to {elsewhere}, which is not followed")
-    aws = _AWS.match(elsewhere)
+    aws = AWS.match(elsewhere)
     known = region or (aws["region"] if aws else "") or place.region
     moved = place._replace(endpoint=elsewhere, region=known)
     return moved if moved != place else None
@@ -79,7 +41,7 @@ def _location(place: Place, answer: Answer) -> str:
 
 
 def _regional(endpoint: str, region: str) -> str:
-    if _AWS.match(endpoint) is None:
+    if AWS.match(endpoint) is None:
         return endpoint
     suffix = ".cn" if endpoint.endswith(".cn") else ""
     return f"s3.{region}.amazonaws.com{suffix}"
@@ -87,8 +49,8 @@ def _regional(endpoint: str, region: str) -> str:
 
 def _related(endpoint: str, other: str) -> bool:
     """The same host, or both AWS, or both under one domain of at least two labels."""
-    if _AWS.match(endpoint):
-        return _AWS.match(other) is not None
+    if AWS.match(endpoint):
+        return AWS.match(other) is not None
     ours, theirs = endpoint.partition(":")[0], other.partition(":")[0]
     if ours == theirs:
         return True

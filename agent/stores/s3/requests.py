@@ -24,9 +24,10 @@ from agent.stores.s3.answers import (
     trouble,
 )
 from agent.stores.s3.credentials import Credentials
-from agent.stores.s3.place import Place, redirected
-from agent.stores.s3.signing import EMPTY_SHA256, Call, Keys, sign, target
+from agent.stores.s3.place import redirected
 from agent.stores.s3.transport import Transport
+from wire.s3.place import Place
+from wire.s3.signing import EMPTY_SHA256, Call, Keys, sign, target
 
 PATIENCE_SECONDS: Final = 60.0
 """How long an object waits for a store that is away; the queue's bound comes before it."""

@@ -14,11 +14,11 @@ from agent.stores.base import PLAIN, ObjectMeta, StoreContext, StoreError
 from agent.stores.s3.ambient import Ambient
 from agent.stores.s3.answers import field, trouble
 from agent.stores.s3.credentials import Credentials, configured
-from agent.stores.s3.place import place_of
 from agent.stores.s3.requests import PATIENCE_SECONDS, Requests, Wanted
 from agent.stores.s3.transport import READ_SECONDS, Transport
 from wire.config import ObjectStore as ObjectStoreConfig
 from wire.objects import access_url, object_digest
+from wire.s3.place import place_of
 
 THREADS: Final = 8
 """Requests at once: at 25 ms each, what one core can sign and send."""

@@ -14,9 +14,9 @@ from typing import Final
 
 import pytest
 
-from agent.stores.s3.signing import Call, Keys, sign, target
 from agent.stores.s3.transport import Transport
 from tests.real import require_real
+from wire.s3.signing import Call, Keys, sign, target
 
 ROOT: Final = Keys("root-of-tests", "secret-of-root-of-tests")
 BUCKET: Final = "payloads"

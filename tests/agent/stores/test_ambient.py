@@ -13,8 +13,8 @@ import pytest
 from agent.stores.base import StoreError
 from agent.stores.s3.ambient import Ambient
 from agent.stores.s3.credentials import Credentials, Found
-from agent.stores.s3.signing import Keys
 from tests.agent.stores.between import Between, Passing, between, s3_error
+from wire.s3.signing import Keys
 
 ROLE = "arn:aws:iam::123456789012:role/qcloud-agent"
 IN_AN_HOUR = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)

@@ -4,7 +4,8 @@ import pytest
 
 from agent.stores.base import StoreError
 from agent.stores.s3.answers import Answer
-from agent.stores.s3.place import Place, place_of, redirected
+from agent.stores.s3.place import redirected
+from wire.s3.place import Place, place_of
 
 
 def place(endpoint: str = "s3.amazonaws.com", bucket: str = "shop", **over: object) -> Place:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.stores.s3.signing import EMPTY_SHA256, Call, Keys, sign, target
+from wire.s3.signing import EMPTY_SHA256, Call, Keys, presigned, sign, target
 
 KEYS = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 HOST = "examplebucket.s3.amazonaws.com"
@@ -64,3 +64,15 @@ def test_keys_do_not_show_their_secret() -> None:
 
 def test_a_target_is_encoded_once_with_its_query_sorted() -> None:
     assert target("/a b/ü~", {"b": "x/y", "a": ""}) == "/a%20b/%C3%BC~?a=&b=x%2Fy"
+
+
+def test_the_example_of_an_address() -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+    call = Call("GET", HOST, "/test.txt", {}, {}, "")
+    found = presigned(call, KEYS, "us-east-1", WHEN, expires=86_400)
+    assert found == (
+        "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+        "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+        "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    )

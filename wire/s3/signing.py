@@ -1,6 +1,7 @@
-"""AWS Signature Version 4 in the Authorization header, as S3 wants it.
+"""AWS Signature Version 4 as S3 wants it: in the Authorization header, or in an address.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
 from __future__ import annotations
@@ -84,6 +85,33 @@ def sign(call: Call, keys: Keys, region: str, seconds: float) -> dict[str, str]:
         f"SignedHeaders={signed}, Signature={signature}"
     )
     return headers
+
+
+def presigned(call: Call, keys: Keys, region: str, seconds: float, *, expires: int) -> str:
+    """The target that opens what ``call`` names to whoever has it, for ``expires`` seconds.
+
+    Only ``method``, ``host``, ``path`` and ``query`` of the call count. ``seconds``: Unix time.
+    """
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+    query = {
+        **call.query,
+        "X-Amz-Algorithm": _ALGORITHM,
+        "X-Amz-Credential": f"{keys.access_key}/{scope}",
+        "X-Amz-Date": stamp,
+        "X-Amz-Expires": str(expires),
+        "X-Amz-SignedHeaders": "host",
+    }
+    if keys.session_token:
+        query["X-Amz-Security-Token"] = keys.session_token
+    path = encode(call.path, safe="/")
+    canonical = "\n".join(
+        [call.method, path, _query(query), f"host:{call.host}", "", "host", "UNSIGNED-PAYLOAD"]
+    )
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
+    signature = hmac.digest(_key(keys.secret_key, stamp[:8], region), text.encode(), "sha256").hex()
+    return f"{path}?{_query(query)}&X-Amz-Signature={signature}"
 
 
 def _query(query: Mapping[str, str]) -> str:
