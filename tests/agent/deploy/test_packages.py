@@ -107,6 +107,40 @@ def test_the_one_file_program_replays(tmp_path: Path) -> None:
     _replays(program, tmp_path)
 
 
+def test_the_one_file_program_needs_no_python(tmp_path: Path) -> None:
+    """On a machine that holds the C library, zlib, /proc and /tmp, and nothing else."""
+    built = ROOT / "dist" / f"qcloud-agent-linux-{MACHINE}"
+    require_real("the one-file program", built.exists(), "make agent-binary builds it")
+    require_real("chroot", os.geteuid() == 0, "it needs root")
+    root = tmp_path / "root"
+    for folder in ("proc", "tmp", "dev"):
+        (root / folder).mkdir(parents=True)
+    (root / "dev" / "null").touch()
+    linked = subprocess.run(["ldd", built], capture_output=True, text=True, check=True).stdout
+    libraries = [word for word in linked.split() if word.startswith("/")]
+    assert libraries
+    assert not [name for name in libraries if "python" in name], "it brings its own"
+    beside = Path(next(name for name in libraries if name.endswith("/libc.so.6"))).parent
+    parts = ("libm.so.6", "librt.so.1", "libutil.so.1", "libresolv.so.2", "libnss_files.so.2")
+    libraries += [str(beside / name) for name in parts if (beside / name).exists()]
+    for library in libraries:
+        place = root / library.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(library, place)
+    shutil.copy2(built, root / "qcloud-agent")
+    requests = write_demo(root / "recording", minutes=0.2, rate=4)
+    (root / "qtap.yaml").write_text(CONFIG)
+    words = "--replay /recording --speed max --config /qtap.yaml --data-dir /tmp/data"
+    done = subprocess.run(
+        ["unshare", "--mount", "--fork", "sh", "-c",
+         f"mount -t proc proc {root}/proc && exec chroot {root} /qcloud-agent {words}"],
+        capture_output=True, text=True, check=False, timeout=110, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    assert sum("Request" in kind for kind in kinds) == requests > 0
+
+
 def _replays(program: Path, folder: Path) -> None:
     recording, config = folder / "recording", folder / "qtap.yaml"
     requests = write_demo(recording, minutes=0.5, rate=4)
