@@ -27,7 +27,7 @@ from agent.spool.boot import new_boot
 from agent.spool.spool import Spool
 from agent.status import StatusFile
 from agent.stores.base import StoreContext, StoreError
-from agent.system import DataFolderError, agent_version, lock_data_folder, system_info
+from agent.system import DataFolderError, NoRoomError, agent_version, lock_data_folder, system_info
 from agent.uplink.client import Client, EndpointError
 from agent.uplink.identity import IdentityError, IdentityFile
 from agent.uplink.session import ReadToken, Session
@@ -238,6 +238,23 @@ def _uplink(
     managed: bool,
 ) -> Uplink:
     """The way to the platform, and with it the data folder."""
+    try:
+        return _on_disk(options, client, read_token, parts, managed=managed)
+    except OSError as error:
+        raise NoRoomError(
+            f"the data folder {options.data_dir} cannot be written ({error.strerror}): free "
+            "space on its disk, or set --data-dir to a folder on another"
+        ) from error
+
+
+def _on_disk(
+    options: argparse.Namespace,
+    client: Client,
+    read_token: ReadToken,
+    parts: _Parts,
+    *,
+    managed: bool,
+) -> Uplink:
     parts.stack.enter_context(lock_data_folder(options.data_dir))
     system = system_info()
     session = Session(

@@ -16,6 +16,8 @@ from agent.capture.source import Source
 from agent.logs import behind_a_queue, configure_logs, get_logger
 from agent.options import TLS_PROBES, parser, read_secret
 
+NO_ROOM: Final = 1
+"""Worth another start, which whatever supervises the agent gives it."""
 USAGE: Final = 2
 NO_CAPTURE: Final = 3
 FOLDER_TAKEN: Final = 4
@@ -33,7 +35,7 @@ class CannotStartError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 done, 2 usage, 3 no capture here, 4 data folder taken."""
+    """The exit status: 0 done, 1 no room on the disk, 2 usage, 3 no capture, 4 folder taken."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in _COMMANDS:
         words.insert(0, "run")
@@ -62,8 +64,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _exit_code(error: Exception) -> int:
-    from agent.system import DataFolderError
+    from agent.system import DataFolderError, NoRoomError
 
+    if isinstance(error, NoRoomError):
+        return NO_ROOM
     return FOLDER_TAKEN if isinstance(error, DataFolderError) else USAGE
 
 

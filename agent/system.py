@@ -8,12 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Final
 
-from agent.spool.files import make_private
+from agent.spool.files import is_full, make_private
 from wire.protocol import SystemInfo
 
 
 class DataFolderError(Exception):
     """The data folder cannot be used; the message says what to do."""
+
+
+class NoRoomError(DataFolderError):
+    """The disk is full or broken: unlike all else it may be better in a moment."""
 
 
 def system_info() -> SystemInfo:
@@ -59,12 +63,14 @@ def seen_twice(mapping: int, size: int) -> None:
 def lock_data_folder(directory: Path) -> IO[str]:
     """Hold the folder for as long as the returned file is open.
 
-    Raises ``DataFolderError`` when another agent has it.
+    Raises ``DataFolderError`` when another agent has it, ``OSError`` when the disk is full.
     """
     try:
         make_private(directory)
         file = (directory / "lock").open("a+")
     except OSError as error:
+        if is_full(error):
+            raise
         raise DataFolderError(
             f"the data folder {directory} cannot be used ({error.strerror}): "
             "set --data-dir to a folder that can be written"

@@ -7,6 +7,7 @@ a file (rename, ConfigMap's symlinks) can be missed; a file's signature makes th
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Final, Protocol
@@ -59,6 +60,8 @@ class FileSource:
 
     def read(self) -> bytes | None:
         try:
+            if self._seen is not None and not stat.S_ISREG(self._path.stat().st_mode):
+                return None  # a pipe was read to its end; opening it again could wait for ever
             with self._path.open("rb") as file:
                 state = os.fstat(file.fileno())
                 signature = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)

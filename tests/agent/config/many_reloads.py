@@ -69,8 +69,11 @@ def many_reloads(folder: Path, *, reloads: int) -> Seen:
     before, threads_before = resident_bytes(), _threads()
 
     def bring() -> None:
+        nonlocal before
         for number in range(reloads):
             taken.acquire()
+            if number == reloads // 4:
+                before = resident_bytes()  # what fills once is full: caches, the queue of objects
             document = "version: 2\n" + texts[number % len(texts)]
             inside.configuration.apply_text(document.replace("{folder}", str(folder)).encode())
         done.set()

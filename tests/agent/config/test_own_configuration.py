@@ -269,6 +269,18 @@ def test_files_that_are_replaced_and_sighup(tmp_path: Path, config: Path, demo: 
         wait(lambda: state(status)["config_reloads"] == 4)
 
 
+def test_a_configuration_from_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """``--config <(sops -d qtap.yaml)``: nothing waits for a second writer."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    source = FileSource(path)
+    writing = threading.Thread(target=path.write_text, args=("version: 2\n",))
+    writing.start()
+    assert source.read() == b"version: 2\n"
+    writing.join()
+    assert source.read() is None
+
+
 def test_a_config_map_is_followed_through_its_links(tmp_path: Path) -> None:
     """As Kubernetes does it: file → ..data/file, ..data → a folder that is swapped."""
     for number, level in enumerate(("summary", "full")):

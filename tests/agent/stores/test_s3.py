@@ -256,6 +256,28 @@ def test_a_307_is_followed(middle: Between, server: Gateway, counters: Counters)
         assert (len(door.seen), len(middle.seen)) == (1, 1)
 
 
+def test_a_301_is_followed_and_reported(
+    middle: Between, server: Gateway, counters: Counters
+) -> None:
+    """A bucket that has moved for good: endpoint and region are learnt, and told of once."""
+    with between() as door:
+        door.request = lambda _: s3_error(
+            301, "PermanentRedirect", f"<Endpoint>{middle.endpoint}</Endpoint>",
+            x_amz_bucket_region=REGION,
+        )  # fmt: skip
+        opened = store(door.endpoint, counters, region="us-east-1")
+        with capture_logs() as said:
+            opened.put(DIGEST, DATA)
+            opened.put(DIGEST, DATA)
+        assert (len(door.seen), len(middle.seen)) == (1, 2)
+        assert opened.url(DIGEST) == f"http://{door.endpoint}/{BUCKET}/{DIGEST}", "as configured"
+    assert lying(server) == DATA
+    assert counters.get("s3.redirects") == 1
+    (line,) = said
+    assert (line["endpoint"], line["region"]) == (middle.endpoint, REGION)
+    assert line["log_level"] == "warning"
+
+
 def test_redirects_in_a_circle_end(middle: Between, counters: Counters) -> None:
     regions = iter(f"eu-circle-{number}" for number in range(1, 100))
     middle.request = lambda _: s3_error(301, "PermanentRedirect",
