@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -21,6 +22,7 @@ _DISTINCT: Final = frozenset(
 )  # fmt: skip
 """Texts that seldom repeat; of the others each is sent once a batch."""
 _BLOCK: Final = 4 * 1024 * 1024
+_MAX_INT8: Final = 127
 
 
 def is_possible() -> bool:
@@ -45,7 +47,8 @@ def columns_of(lines: bytes, kind: str = "request") -> bytes:
     columns = {}
     for field in msgspec.structs.fields(EVENT_TYPES[kind]):
         values = table[field.encode_name].combine_chunks()
-        if values.null_count < table.num_rows:
+        # A default that is not empty is sent, so that the platform has nothing to add.
+        if values.null_count < table.num_rows or (not field.required and field.default):
             columns[field.name] = _array(field, values)
     found = pa.table(columns)
     sink = pa.BufferOutputStream()
@@ -65,9 +68,37 @@ def _array(field: msgspec.structs.FieldInfo, values: Any) -> Any:
         values = pc.fill_null(values, field.default)
     if values.type == pa.timestamp("us"):
         return values.cast(pa.timestamp("us", "UTC"))
+    if values.type == pa.int64():
+        return _narrow(values, pc.min_max(values).as_py())
+    if field.type is UUID:
+        return _identities(values)
     if values.type == pa.string() and field.name not in _DISTINCT:
-        return pc.dictionary_encode(values)
+        encoded = pc.dictionary_encode(values)
+        size = pa.int8() if len(encoded.dictionary) <= _MAX_INT8 else pa.int32()
+        return pa.DictionaryArray.from_arrays(encoded.indices.cast(size), encoded.dictionary)
     return values
+
+
+def _narrow(values: Any, extremes: dict[str, int]) -> Any:
+    """In the smallest type without a sign that holds them all."""
+    import pyarrow as pa
+
+    for bits, kind in ((8, pa.uint8()), (16, pa.uint16()), (32, pa.uint32())):
+        if extremes["min"] >= 0 and extremes["max"] < 1 << bits:
+            return values.cast(kind)
+    return values
+
+
+def _identities(values: Any) -> Any:
+    """UUIDs in sixteen bytes each."""
+    import pyarrow as pa
+
+    octets = bytes.fromhex("".join(values.to_pylist()).replace("-", ""))
+    if len(octets) != 16 * len(values):
+        raise ValueError("a line has an id that is no UUID")
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(values), [None, pa.py_buffer(octets)]
+    )
 
 
 def _schema(kind: str) -> Any:

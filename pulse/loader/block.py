@@ -10,6 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from pulse.loader.derived import addresses, vendors
+from pulse.loader.joined import joined
 from pulse.loader.routing import routes_of
 from pulse.routes.book import RouteBook
 from pulse.spool.frames import Frame
@@ -47,14 +48,12 @@ def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = No
     Paths are learned from, and their templates stored with the rows: what is learned later
     changes no row that is there. Raises ``pa.ArrowInvalid`` or a database error.
     """
-    tables = [_with_origin(frame, events_of(frame)) for frame in frames]
-    table = pa.concat_tables(tables, promote_options="default")
-    table = table.unify_dictionaries().combine_chunks()
+    table = _with_origin(frames, joined([events_of(frame) for frame in frames]))
     for name in ("source_ip", "destination_ip"):
         if name in table.column_names:
             place = table.column_names.index(name)
             table = table.set_column(place, name, addresses(table[name]))
-    table = table.append_column("load_id", _repeated(load_id, table.num_rows))
+    table = table.append_column("load_id", _identities(load_id.bytes * table.num_rows))
     for name in KINDS[frames[0].header.kind].derived:
         column = _vendors(table) if name == "vendor" else routes_of(table, book or RouteBook())
         table = table.append_column(name, column)
@@ -91,17 +90,22 @@ def _starts(frame: Frame, seconds: int) -> set[datetime]:
     return {datetime.fromtimestamp(span * seconds, UTC) for span in seen}
 
 
-def _with_origin(frame: Frame, events: pa.Table) -> pa.Table:
-    header, rows = frame.header, events.num_rows
+def _with_origin(frames: Sequence[Frame], events: pa.Table) -> pa.Table:
+    """``events`` are those of all frames, in their order."""
+    headers = [frame.header for frame in frames]
     for name in ("account_id", "environment_id", "agent_id"):
-        events = events.append_column(name, _repeated(getattr(header, name), rows))
-    received = pa.scalar(header.received_at, pa.timestamp("ms", "UTC"))
-    return events.append_column("received_at", pa.repeat(received, rows))
+        octets = b"".join(getattr(header, name).bytes * header.rows for header in headers)
+        events = events.append_column(name, _identities(octets))
+    received = [
+        pa.repeat(pa.scalar(header.received_at, pa.timestamp("ms", "UTC")), header.rows)
+        for header in headers
+    ]
+    return events.append_column("received_at", pa.concat_arrays(received))
 
 
-def _repeated(value: UUID, rows: int) -> Any:
-    buffers = [None, pa.py_buffer(value.bytes * rows)]
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), rows, buffers)
+def _identities(octets: bytes) -> Any:
+    buffers = [None, pa.py_buffer(octets)]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(octets) // 16, buffers)
 
 
 def _vendors(table: pa.Table) -> Any:

@@ -45,7 +45,8 @@ def routes_of(table: pa.Table, book: RouteBook) -> Any:
 def _encoded(table: pa.Table, name: str) -> Any:
     if name not in table.column_names:
         return pc.dictionary_encode(pa.repeat(pa.scalar(""), table.num_rows))
-    column = pc.fill_null(table[name].combine_chunks(), "")
+    column = table[name].combine_chunks()
+    column = pc.fill_null(column, "") if column.null_count else column
     return column if isinstance(column, pa.DictionaryArray) else pc.dictionary_encode(column)
 
 

@@ -6,7 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from pulse.ingest.batch import parse_batch
+from agent.uplink.columnar import columns_of
+from pulse.ingest.batch import Batch, parse_batch
+from pulse.ingest.columnar import parse_columns
 from pulse.loader.block import block_of, hours_of
 from pulse.spool.frames import Frame, FrameHeader
 from pulse.store.client import Store
@@ -21,7 +23,10 @@ pytestmark = pytest.mark.django_db
 
 
 def frame(body: bytes, **origin: UUID) -> Frame:
-    batch = parse_batch(body, received_at=now(), replaying=False)
+    return frame_of(parse_batch(body, received_at=now(), replaying=False), **origin)
+
+
+def frame_of(batch: Batch, **origin: UUID) -> Frame:
     names = ("agent_id", "account_id", "environment_id", "boot_id")
     ids = {name: new_id() for name in names} | origin
     header = FrameHeader(
@@ -60,6 +65,27 @@ def test_what_an_event_leaves_out_takes_its_default(store: Store) -> None:
          "example.com", ""),
         ("/3", "", "complete", "http1", 0, "::", "::", False, "example.com", ""),
     ]  # fmt: skip
+
+
+def test_batches_of_different_widths_become_one_block() -> None:
+    hosts = [f"h{number}.example.com" for number in range(200)]
+    many = lines(*(event(path=f"/{host}", host=host) for host in hosts))
+    few = lines(event(path="/w", host="w.example.com", bytes_sent=2**40, status=404))
+    as_columns = [
+        frame_of(parse_columns(columns_of(body), received_at=now(), replaying=False))
+        for body in (few, many)
+    ]
+    load_id = new_id()
+    block = block_of([*as_columns, frame(few), frame(many)], load_id)
+    assert block["path"].to_pylist() == ["/w", *(f"/{host}" for host in hosts)] * 2
+    assert block["host"].to_pylist() == ["w.example.com", *hosts] * 2
+    assert block["bytes_sent"].to_pylist() == ([2**40] + [None] * 200) * 2
+    assert block["status"].to_pylist() == ([404] + [200] * 200) * 2
+    assert {chunk.num_chunks for chunk in block.columns} == {1}
+    assert block.slice(0, 201)["agent_id"].to_pylist() == [
+        as_columns[0].header.agent_id.bytes,
+        *[as_columns[1].header.agent_id.bytes] * 200,
+    ]
 
 
 def test_the_same_token_writes_nothing_twice(store: Store) -> None:
