@@ -21,6 +21,7 @@ BENCHMARKS: Final = {
     "target_cpu": "bench.agent",
     "dropped": "bench.agent",
     "page_traffic": "bench.pages",
+    "viewers_1000": "bench.viewers",
     "vault_seal": "bench.vault",
     "vault_unseal": "bench.vault",
     "vault_cold_calls": "bench.vault",

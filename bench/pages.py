@@ -64,7 +64,7 @@ def run() -> Iterable[Result]:
     """One result: the 95th percentile in milliseconds; ``n`` counts requests."""
     with whole_platform() as platform:
         owner = platform.owner()
-        until = _load(platform, owner)
+        until = load(platform, owner)
         browser = Browser(platform, owner)
         rounds = [browser.times(_addresses(until, number)) for number in range(ROUNDS + 1)]
     # The first warms caches and opens connections.
@@ -73,13 +73,15 @@ def run() -> Iterable[Result]:
     yield Result("page_traffic", p95, "ms", None, None, len(times))
 
 
-def _load(platform: WholePlatform, owner: Owner) -> datetime:
-    """Send the million, wait until all can be found; returns a time behind the last event."""
+def load(platform: WholePlatform, owner: Owner, events: int = EVENTS) -> datetime:
+    """Send as many of a day, wait until all can be found; returns a time behind the last."""
     pool = urllib3.HTTPConnectionPool("127.0.0.1", platform.ports.ingest)
     token, boot = _register(pool, owner), str(new_id())
     now = datetime.now(UTC)
     compressor = zstandard.ZstdCompressor(level=3)
-    for number, lines in enumerate(event_batches(EVENTS, BATCH, start=now - _DAY), start=1):
+    for number, lines in enumerate(
+        event_batches(events, BATCH, start=now - _DAY * events / EVENTS), start=1
+    ):
         _post(
             pool,
             EVENTS_PATH,
@@ -92,7 +94,7 @@ def _load(platform: WholePlatform, owner: Owner) -> datetime:
                 SEQUENCE_HEADER: str(number),
             },
         )
-    _wait(platform)
+    _wait(platform, events)
     return now + timedelta(minutes=10)
 
 
@@ -112,7 +114,7 @@ def _post(
     return answer.data
 
 
-def _wait(platform: WholePlatform) -> None:
+def _wait(platform: WholePlatform, events: int) -> None:
     """Until every event is in the store and the engine has nothing left to merge."""
     client = clickhouse_connect.get_client(
         host="127.0.0.1",
@@ -123,9 +125,9 @@ def _wait(platform: WholePlatform) -> None:
     )
     sql = "SELECT (SELECT count() FROM requests), (SELECT count() FROM system.merges)"
     deadline = time.monotonic() + _LOAD_SECONDS
-    while (found := client.query(sql).result_rows[0]) != (EVENTS, 0):
-        if time.monotonic() > deadline or found[0] > EVENTS:
-            raise RuntimeError(f"events and merges are {found}, {EVENTS} events were sent")
+    while (found := client.query(sql).result_rows[0]) != (events, 0):
+        if time.monotonic() > deadline or found[0] > events:
+            raise RuntimeError(f"events and merges are {found}, {events} events were sent")
         time.sleep(0.5)
     client.close()
 

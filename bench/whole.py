@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,8 @@ class Owner:
 class WholePlatform:
     folder: DataFolder
     ports: Ports
+    pid: int = 0
+    """Of the process that started the others."""
 
     def owner(self) -> Owner:
         """Of the first of the demo's customers."""
@@ -61,7 +63,7 @@ def whole_platform() -> Iterator[WholePlatform]:
             )
             try:
                 _until_ready(process, Path(log.name))
-                yield platform
+                yield replace(platform, pid=process.pid)
             finally:
                 process.send_signal(signal.SIGINT)
                 process.wait(60)

@@ -67,7 +67,9 @@ def poll(request: HttpRequest, here: Here, title: str, make: Make) -> HttpRespon
 
 def _answer(request: HttpRequest, before: bytes, text: bytes) -> HttpResponse:
     nonce = getattr(request, "csp_nonce", "")
-    return HttpResponse(before + text.replace(NONCE.encode(), nonce.encode()))
+    answer = HttpResponse(before + text.replace(NONCE.encode(), nonce.encode()))
+    answer["Content-Length"] = str(len(answer.content))
+    return answer
 
 
 def _asker(request: HttpRequest) -> Asker:
