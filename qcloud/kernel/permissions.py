@@ -64,6 +64,8 @@ class Permission(StrEnum):
     PULSE_REQUEST_READ = "pulse:request:read"
     PULSE_RETENTION_READ = "pulse:retention:read"
     PULSE_RETENTION_WRITE = "pulse:retention:write"
+    PULSE_ROUTE_READ = "pulse:route:read"
+    PULSE_ROUTE_WRITE = "pulse:route:write"
     PULSE_TRAFFIC_READ = "pulse:traffic:read"
     PULSE_USAGE_READ = "pulse:usage:read"
     PULSE_VENDOR_READ = "pulse:vendor:read"
@@ -207,6 +209,7 @@ _ROLE_PERMISSIONS: Final[dict[RoleName, frozenset[Permission]]] = {
         P.PULSE_ALERT_WRITE,
         P.PULSE_EXPORT_CREATE,
         P.PULSE_ISSUE_WRITE,
+        P.PULSE_ROUTE_WRITE,
         P.PULSE_VENDOR_WRITE,
     },
     # Viewers “search and view captured objects”: payloads are the customer's own to look at.

@@ -79,6 +79,9 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "c:objects": OWN,
     # Of a text that is no digest: refused with the reason.
     "c:object-open": (302, 404, 404, 404, 422, 422, 404),
+    "c:paths": OWN,
+    "c:path-host": MISSING,
+    "c:path-template": POST_ONLY,
     "c:vendors": OWN,
     "c:vendor": OWN,
     "c:vendor-callers": OWN,
@@ -288,6 +291,8 @@ POST: dict[str, tuple[int, int, int, int, int, int, int]] = {
         )
     },
     "c:alert-rule-create": (302, 404, 404, 404, 422, 403, 404),
+    "c:paths": (302, 404, 404, 404, 422, 403, 404),
+    "c:path-template": (302, 404, 404, 404, 404, 403, 404),
     "c:vendor-review": (302, 404, 404, 404, 422, 403, 404),
     "c:alert-channels": (302, 404, 404, 404, 422, 403, 404),
     "c:alert-silences": (302, 404, 404, 404, 422, 403, 404),
@@ -471,6 +476,8 @@ def address(name: str, world: World, customer: Person, reseller: Person) -> str:
         "export_id": UUID(int=1),
         "delivery_id": UUID(int=1),
         "vendor_id": world.vendor_id,
+        "path_host_id": UUID(int=1),
+        "template_id": UUID(int=1),
         "invitation_id": UUID(int=1),
         "delegation_id": UUID(int=1),
         "grant_id": UUID(int=1),
