@@ -25,6 +25,7 @@ class Group:
     items: tuple[Item, ...]
 
 
+_ALERTS: Final = Item("alerts", "Alerts", "warn", Permission.PULSE_ALERT_READ, "m")
 _DELIVERIES: Final = Item("deliveries", "Deliveries", "out", Permission.NOTIFY_DELIVERY_READ, "d")
 _PEOPLE: Final = (
     Item("staff", "Staff", "user", Permission.IDENTITY_STAFF_READ, "f"),
@@ -114,6 +115,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
                 Item("own-account", "Account", "settings", Permission.IDENTITY_ACCOUNT_READ, "n"),
                 Item("branding", "Branding", "sun", Permission.IDENTITY_BRANDING_WRITE, "d"),
                 *_PEOPLE,
+                _ALERTS,
                 _DELIVERIES,
                 Item("audit", "Audit log", "audit", Permission.AUDIT_LOG_READ, "t"),
                 Item("access", "Access log", "out", Permission.AUDIT_ACCESS_READ, "x"),

@@ -122,27 +122,7 @@ def _takeout() -> Patterns:
     ]
 
 
-def _seller(name: str) -> Patterns:
-    """What a reseller and the provider have; ``name`` is that of their list of accounts."""
-    return [
-        path("", overview.index, name="overview"),
-        path(name, accounts.index, name=name),
-        *_account(f"{name}/<uuid:account_id>"),
-        path("settings/branding", branding.index, name="branding"),
-        path("settings/branding/logo", branding.logo, name="branding-logo"),
-        path("settings/branding/logo/remove", branding.logo_remove, name="branding-logo-remove"),
-        path("settings/branding/reset", branding.reset, name="branding-reset"),
-        path("settings/branding/preview.css", branding.preview, name="branding-preview"),
-        path("price-books", billing.books, name="books"),
-        path("price-books/<slug:code>/<int:version>", billing.book, name="book"),
-        *_shared(),
-    ]
-
-
 _alerting: Patterns = [
-    path("issues", issues.index, name="issues"),
-    path("issues/<uuid:issue_id>", issues.detail, name="issue"),
-    path("issues/<uuid:issue_id>/change", issues.change, name="issue-change"),
     path("alerts", alerts.index, name="alerts"),
     path("alerts/incidents/<uuid:incident_id>", alerts.detail, name="incident"),
     path(
@@ -161,8 +141,30 @@ _alerting: Patterns = [
     path("alerts/silences/<uuid:silence_id>/end", silences.end, name="silence-end"),
 ]
 
+
+def _seller(name: str) -> Patterns:
+    """What a reseller and the provider have; ``name`` is that of their list of accounts."""
+    return [
+        path("", overview.index, name="overview"),
+        path(name, accounts.index, name=name),
+        *_account(f"{name}/<uuid:account_id>"),
+        path("settings/branding", branding.index, name="branding"),
+        path("settings/branding/logo", branding.logo, name="branding-logo"),
+        path("settings/branding/logo/remove", branding.logo_remove, name="branding-logo-remove"),
+        path("settings/branding/reset", branding.reset, name="branding-reset"),
+        path("settings/branding/preview.css", branding.preview, name="branding-preview"),
+        *_alerting,
+        path("price-books", billing.books, name="books"),
+        path("price-books/<slug:code>/<int:version>", billing.book, name="book"),
+        *_shared(),
+    ]
+
+
 _customer: Patterns = [
     *_alerting,
+    path("issues", issues.index, name="issues"),
+    path("issues/<uuid:issue_id>", issues.detail, name="issue"),
+    path("issues/<uuid:issue_id>/change", issues.change, name="issue-change"),
     path("", traffic.overview, name="overview"),
     path("start", start.index, name="start"),
     path("live", traffic.live, name="live"),

@@ -21,6 +21,7 @@ from audit.services import Outcome, record
 from identity import access, anomalies, guards, notices
 from identity.access import Note, Visitor, access_record, clean
 from identity.agents import describe
+from identity.alarms import BREAK_GLASS_REASON, LOCKED_REASON
 from identity.errors import (
     LocalSignInOff,
     NoPortal,
@@ -183,7 +184,7 @@ def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) 
             outcome=Outcome.ALLOWED,
             visitor=visitor,
             user=user,
-            reason="break-glass" if is_break_glass() else "",
+            reason=BREAK_GLASS_REASON if is_break_glass() else "",
             note=known,
             journal=SIGN_IN,
         )
@@ -349,7 +350,7 @@ def count_failure(guarded: str, name: str, visitor: Visitor, user: User | None) 
     """Count a failure under ``guarded``; the one that locks it is logged and mailed."""
     if not guards.failed(guarded):
         return
-    _Attempt(user, name, visitor).log(Outcome.DENIED, "locked: too many failures in a day")
+    _Attempt(user, name, visitor).log(Outcome.DENIED, LOCKED_REASON)
     # Whether anybody bears the name is found out elsewhere, later.
     notices.tell(
         notices.LOCKED,

@@ -21,12 +21,13 @@ from portal.kit.forms import Done, Failure, attempt
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES
 from pulse.alerts.preview import Preview, preview
-from pulse.alerts.rules import FILTERS, MEASURES, Draft, Spec
+from pulse.alerts.rules import FILTERS, MEASURES, Draft, Spec, measures_of
 from pulse.alerts.selectors import RuleInfo, rule, rules
 from pulse.alerts.services import rule_change, rule_create, rule_remove, rule_switch
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
+from qcloud.kernel.scope import Tier
 
 _MISSING: Final = (
     ("ignore", "As if all were well"), ("keep", "Stay as it was"), ("alert", "An alert of its own"),
@@ -37,6 +38,10 @@ TEMPLATES: Final[dict[str, dict[str, str]]] = {
                "window": "5", "for_minutes": "5", "repeat": "240", "severity": "critical"},
     "latency": {"name": "Slow answers", "measure": "p95", "above": "1", "threshold": "1000",
                 "window": "10", "for_minutes": "10", "severity": "warning"},
+    "locks": {"name": "Locked names", "measure": "sign_in_locks", "above": "1", "threshold": "0",
+              "window": "60", "severity": "warning"},
+    "odd": {"name": "Odd sign-ins", "measure": "sign_in_anomalies", "above": "1", "threshold": "0",
+            "window": "60", "severity": "critical"},
     "quiet": {"name": "No traffic", "measure": "requests", "above": "0", "threshold": "1",
               "window": "10", "for_minutes": "5", "severity": "warning"},
 }  # fmt: skip
@@ -93,6 +98,8 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
 def create(request: HttpRequest, here: Here) -> HttpResponseBase:
     """A new rule; with ``preview`` only what it would have done."""
     start = _PLAIN | TEMPLATES.get(request.GET.get("template", ""), {})
+    if here.scope.tier is not Tier.CUSTOMER:
+        start |= {"measure": "sign_in_anomalies", "threshold": "0"}
     names = {*FILTERS, "environment"}
     known = {name: request.GET.get(name, "") for name in names if name in request.GET}
     return _form(request, here, None, start | known, _made(request, here, None))
@@ -169,6 +176,7 @@ def _form(
         for name in ("channels", "escalation_channels")
     }
     context = {
+        "own_traffic": here.scope.tier is Tier.CUSTOMER,
         "rule": found,
         "state": alerting.state(_state(found)) if found else None,
         "values": typed,
@@ -214,7 +222,7 @@ def _picture(shown: Preview, spec: Spec) -> Chart:
 def _choices(here: Here) -> dict[str, Any]:
     every = () if here.scope.environments is not None else (("", "all environments"),)
     return {
-        "measures": [(m.key, f"{m.label} ({m.unit})") for m in MEASURES.values()],
+        "measures": [(m.key, f"{m.label} ({m.unit})") for m in measures_of(here.scope.tier)],
         "above": (("1", "above"), ("0", "below")),
         "severities": alerting.SEVERITIES,
         "missing": _MISSING,

@@ -80,7 +80,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     shown = table(request, _spec(here), by_offset(select))
     if isinstance(shown, HttpResponseBase):
         return shown
-    tabs = alerting.tabs(here, "deliveries") if here.portal == "c" else []
+    tabs = alerting.tabs(here, "deliveries")
     return render(request, "pages/deliveries.html", {"table": shown, "tabs": tabs})
 
 

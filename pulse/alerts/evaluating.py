@@ -115,6 +115,9 @@ def _applied(
     effects: Sequence[Effect],
 ) -> Incident | None:
     spec = Spec.load(row.spec)
+    if incident is not None and Effect.RECOVER not in effects:
+        # Before anybody is told, so that the message says it too.
+        incident.no_data = progress.without_data
     for effect in effects:
         if effect is Effect.FIRE:
             incident = _begin(row, progress, measured)
@@ -129,7 +132,6 @@ def _applied(
             tell(row, spec, incident, effect, measured)
     if incident is not None:
         _worst(spec, incident, measured)
-        incident.no_data = progress.without_data
         incident.save()
     return incident
 
@@ -145,6 +147,7 @@ def _begin(row: AlertRule, progress: Progress, measured: Measured) -> Incident:
             "severity": row.severity,
             "environment_id": row.environment_id,
             "started_at": progress.since or measured.at,
+            "no_data": progress.without_data,
             "first_value": measured.value,
             "worst_value": measured.value,
         },

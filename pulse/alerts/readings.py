@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from fleet.selectors import agents
+from identity.alarms import ANOMALY, BREAK_GLASS, FAILED, LOCKED, alarms_between
+from identity.quotas import events_limits
 from pulse.alerts.machine import Reading
 from pulse.alerts.rules import MEASURES, Spec
-from pulse.inventory.selectors import noticed_between
+from pulse.inventory.selectors import noticed_between, refused_calls
 from pulse.issues.selectors import opened_between
+from pulse.metering import usage_hours
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.ticks import Tick, ticks
@@ -46,7 +49,7 @@ def readings(
     """
     asked = _Asked(scope, spec, (environment_id,) if environment_id else (), first, last, store)
     source = MEASURES[spec.measure].source
-    values = {"traffic": _traffic, "fleet": _silent}.get(source, _counted)(asked)
+    values = _SOURCES.get(spec.measure, _SOURCES.get(source, _counted))(asked)
     return [Measured(at, value, _reading(spec, value)) for at, value in values]
 
 
@@ -114,6 +117,9 @@ def _counted(asked: _Asked) -> Values:
 def _moments(asked: _Asked) -> list[datetime]:
     """When the things that are counted happened, in order."""
     since = asked.first - asked.window
+    if asked.spec.measure in _ALARMS:
+        kind = _ALARMS[asked.spec.measure]
+        return alarms_between(asked.scope, kind, since, asked.last)
     if asked.spec.measure == "vendors":
         return noticed_between(asked.scope, since, asked.last, asked.places)
     only = asked.spec.measure == "issues_regressed"
@@ -131,3 +137,56 @@ def _silent(asked: _Asked) -> Values:
     for at in asked.minutes:
         silent = sum(beat < at - asked.window for beat in beats)
         yield at, float(silent) if beats else None
+
+
+def _refused(asked: _Asked) -> Values:
+    """Third parties that may not be used and were called within the window. Only the last call
+    is known, and that some minutes late.
+    """
+    calls = refused_calls(asked.scope, asked.places)
+    for at in asked.minutes:
+        yield at, float(len(calls) - bisect_left(calls, at - asked.window))
+
+
+def _used(asked: _Asked) -> Values:
+    """Requests since midnight, as far as their hours are counted; or what part of the quota."""
+    limit = None
+    if asked.spec.measure == "quota_events":
+        own = [known.limit for known in events_limits(asked.scope) if known.is_own]
+        limit = own[0] if own else None
+    midnight = asked.first.replace(hour=0, minute=0, second=0, microsecond=0)
+    hours = usage_hours(asked.scope, midnight, asked.last + MINUTE)
+    for at, total in _running(asked.minutes, [(hour.hour, hour.requests) for hour in hours]):
+        if asked.spec.measure == "usage_day":
+            yield at, float(total)
+        else:
+            yield at, 100 * total / limit if limit else None
+
+
+def _running(
+    minutes: Iterator[datetime], hours: Sequence[tuple[datetime, int]]
+) -> Iterator[tuple[datetime, int]]:
+    """Sums of the hours of each minute's day that began by then. ``hours`` are in order."""
+    place, total, day = 0, 0, None
+    for at in minutes:
+        if at.date() != day:
+            day, total = at.date(), 0
+        while place < len(hours) and hours[place][0] <= at:
+            total += hours[place][1] if hours[place][0].date() == day else 0
+            place += 1
+        yield at, total
+
+
+_ALARMS: Final = {
+    "sign_in_anomalies": ANOMALY,
+    "sign_in_failures": FAILED,
+    "sign_in_locks": LOCKED,
+    "break_glass": BREAK_GLASS,
+}
+_SOURCES: Final[dict[str, Callable[[_Asked], Values]]] = {
+    "traffic": _traffic,
+    "fleet": _silent,
+    "usage": _used,
+    "vendors_refused": _refused,
+}
+"""By measure or by source; what is left is counted by when it happened."""

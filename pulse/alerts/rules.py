@@ -11,6 +11,7 @@ from uuid import UUID
 from pulse.alerts.machine import Missing, Times
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from qcloud.kernel.errors import Invalid
+from qcloud.kernel.scope import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,13 @@ class Measure:
     label: str
     unit: str
     source: str
-    """``traffic``, ``issues``, ``vendors`` or ``fleet``."""
+    """``traffic``, ``issues``, ``vendors``, ``fleet``, ``security`` or ``usage``."""
     can_be_missing: bool = False
     """Without a request it has no value; the others are zero then."""
     past: bool = True
     """Whether it can be computed for the past, as a preview needs."""
+    whole: bool = False
+    """Of the whole account: it has no environments."""
 
 
 MEASURES: Final[dict[str, Measure]] = {
@@ -37,9 +40,37 @@ MEASURES: Final[dict[str, Measure]] = {
         Measure("issues", "New or regressed issues", "issues", "issues"),
         Measure("issues_regressed", "Regressed issues", "issues", "issues"),
         Measure("vendors", "New third parties", "third parties", "vendors"),
+        Measure(
+            "vendors_refused",
+            "Third parties in use that are not approved",
+            "third parties",
+            "vendors",
+            past=False,
+        ),
         Measure("silent_agents", "Silent agents", "agents", "fleet", past=False),
+        Measure("sign_in_anomalies", "Odd sign-ins", "sign-ins", "security", whole=True),
+        Measure("sign_in_failures", "Failed sign-ins", "sign-ins", "security", whole=True),
+        Measure("sign_in_locks", "Locked names", "locks", "security", whole=True),
+        Measure("break_glass", "Break-glass sign-ins", "sign-ins", "security", whole=True),
+        Measure("usage_day", "Requests since midnight UTC", "requests", "usage", whole=True),
+        Measure(
+            "quota_events",
+            "Part of the day's events quota",
+            "%",
+            "usage",
+            can_be_missing=True,
+            whole=True,
+        ),
     )
 }
+
+
+def measures_of(tier: Tier) -> list[Measure]:
+    """What an account of this tier can watch: traffic is the customer's alone."""
+    own = tier is Tier.CUSTOMER
+    return [m for m in MEASURES.values() if own or m.source == "security"]
+
+
 FILTERS: Final = tuple(
     name
     for name in ("host", "path_prefix", "route", "method", "status_class", "process", "direction",
@@ -143,3 +174,10 @@ class Draft:
     """``None``: all that the account has."""
     channels: tuple[UUID, ...] = ()
     escalation_channels: tuple[UUID, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ``Invalid``."""
+        measure = MEASURES[self.spec.measure]
+        if measure.whole and self.environment_id:
+            words = f"“{measure.label}” is of the whole account: choose all environments."
+            raise Invalid("The rule cannot be used as it is.", fields={"environment": words})

@@ -13,6 +13,7 @@ from pulse.alerts.machine import Effect
 from pulse.alerts.readings import Measured
 from pulse.alerts.rules import MEASURES, Spec
 from pulse.tables.alerts import AlertRule, Incident
+from qcloud.kernel.scope import Tier
 
 _WORDS: Final = {
     Effect.TELL: ("alert.firing", "Firing"),
@@ -62,17 +63,14 @@ def _notice(
     event, state = _WORDS[effect]
     if incident.no_data and effect is not Effect.RECOVER:
         state = f"{state}, no data"
-    slug = account(row.account_id).slug
-    base = portal_address()
-    link = f"{base}/c/{slug}/alerts/incidents/{incident.id}" if base else ""
     return Notice(
         event=event,
         heading=row.name,
         state=state,
         severity=row.severity,
         facts=_facts(spec, incident, measured),
-        link=link,
-        silence_link=f"{base}/c/{slug}/alerts/silences?rule={row.id}" if base else "",
+        link=alert_address(row.account_id, f"incidents/{incident.id}"),
+        silence_link=alert_address(row.account_id, f"silences?rule={row.id}"),
         colour=_RECOVERED if effect is Effect.RECOVER else _COLOURS[row.severity],
         data={
             "rule_id": str(row.id),
@@ -85,6 +83,13 @@ def _notice(
             "recovered_at": incident.recovered_at.isoformat() if incident.recovered_at else None,
         },
     )
+
+
+def alert_address(account_id: UUID, page: str) -> str:
+    """Of a page below “Alerts” in the account's own portal; empty: nobody said where that is."""
+    base, owner = portal_address(), account(account_id)
+    door = {Tier.CLOUD: "admin", Tier.RESELLER: f"r/{owner.slug}"}.get(owner.scope.tier)
+    return f"{base}/{door or f'c/{owner.slug}'}/alerts/{page}" if base else ""
 
 
 def _facts(spec: Spec, incident: Incident, measured: Measured) -> tuple[tuple[str, str], ...]:

@@ -82,6 +82,17 @@ def noticed_between(
         return list(chosen.values_list("at", flat=True))
 
 
+def refused_calls(scope: Scope, environment_ids: Sequence[UUID] = ()) -> list[datetime]:
+    """When each third party that may not be used was called last; some minutes behind."""
+    with scoped(scope):
+        refused = Vendor.objects.filter(review=Review.REFUSED).values("id")
+        rows = VendorSighting.objects.filter(vendor_id__in=refused)
+        if environment_ids:
+            rows = rows.filter(environment_id__in=environment_ids)
+        last = rows.values("vendor_id").annotate(at=Max("last_seen")).order_by("at")
+        return list(last.values_list("at", flat=True))
+
+
 def new_since(scope: Scope, since: datetime, limit: int) -> list[VendorInfo]:
     """Those that became known since then, the latest first."""
     found = (row for row in known(scope).values() if row.noticed_at >= since)

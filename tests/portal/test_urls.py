@@ -249,6 +249,25 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "admin:grant-revoke": POST_ONLY,
     "admin:delegated-end": POST_ONLY,
 }
+_ALERTS: Final = {
+    "alerts": (200, None), "alert-rules": (200, None), "alert-rule-create": (200, 422),
+    "alert-channels": (200, 422), "alert-silences": (200, 422), "incident": (404, None),
+    "alert-rule": (404, 404), "alert-channel": (404, 404), "incident-acknowledge": (405, 404),
+    "alert-rule-switch": (405, 404), "alert-rule-remove": (405, 404), "silence-end": (405, 404),
+}  # fmt: skip
+"""Of resellers and the provider: what their own owner gets from GET and from an empty POST."""
+
+
+def _of(portal: str, status: int) -> tuple[int, int, int, int, int, int, int]:
+    own = {"admin": 1, "r": 2}[portal]
+    return tuple(302 if i == 0 else status if i == own else 404 for i in range(7))  # type: ignore[return-value]
+
+
+for _portal in ("r", "admin"):
+    GET |= {
+        f"{_portal}:{name}": POST_ONLY if got == 405 else _of(_portal, got)
+        for name, (got, _) in _ALERTS.items()
+    }
 MEMBERS = {
     "c": (302, 404, 404, 404, 200, 200, 404),
     "r": (302, 404, 200, 404, 404, 404, 404),
@@ -399,6 +418,8 @@ def _posts(portal: str, code: int) -> Seen:
     return a, b, c, d, e, f, g
 
 
+for _portal in ("r", "admin"):
+    POST |= {f"{_portal}:{name}": _of(_portal, got) for name, (_, got) in _ALERTS.items() if got}
 for _portal in MEMBERS:
     # Of somebody who does not work there: back to the page, which says so.
     POST[f"{_portal}:name-unlock"] = _posts(_portal, 302)

@@ -8,7 +8,7 @@ from audit.services import record
 from fleet.selectors import environments
 from notify.channels import channels
 from notify.services import channel_remove
-from pulse.alerts.rules import Draft
+from pulse.alerts.rules import Draft, measures_of
 from pulse.alerts.selectors import RuleInfo, rule_info
 from pulse.tables.alerts import AlertRule, Incident, Phase, Severity
 from qcloud.kernel.clock import now
@@ -120,6 +120,8 @@ def _check(scope: Scope, draft: Draft, but: UUID | None = None) -> None:
         wrong["name"] = "Between 1 and 100 printable characters."
     if draft.severity not in Severity.values:
         wrong["severity"] = "Choose how bad it is."
+    if draft.spec.measure not in {measure.key for measure in measures_of(scope.tier)}:
+        wrong["measure"] = "This is measured in customers' accounts alone."
     places = {place.id for place in environments(scope)}
     limited = scope.environments is not None and draft.environment_id is None
     if limited or (draft.environment_id and draft.environment_id not in places):
