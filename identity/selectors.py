@@ -1,17 +1,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.db.models.functions import Lower
 
-from identity.actors import actor_for, composed, limit_of
+from identity.actors import actor_for
+from identity.infos import (
+    AccountInfo,
+    Ancestor,
+    DelegationInfo,
+    GrantInfo,
+    InvitationInfo,
+    MembershipInfo,
+    RoleInfo,
+    StaffInfo,
+    ViewInfo,
+    account_info,
+    delegation_info,
+    grant_info,
+    invitation_info,
+    role_info,
+    staff_info,
+)
 from identity.models import (
     Account,
     DelegatedAccess,
@@ -25,11 +39,27 @@ from identity.models import (
 from identity.standing import ids_on
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
-from qcloud.kernel.permissions import ROLES, TIER_PERMISSIONS, Actor, Permission, RoleName
+from qcloud.kernel.permissions import ROLES, Actor, Permission, RoleName
 from qcloud.kernel.scope import Scope, Tier, scoped, unscoped
-from qcloud.kernel.settings.kinds import Network, Networks
 
-__all__ = ["actor_for"]
+__all__ = [
+    "AccountInfo",
+    "Ancestor",
+    "DelegationInfo",
+    "GrantInfo",
+    "InvitationInfo",
+    "MembershipInfo",
+    "RoleInfo",
+    "StaffInfo",
+    "ViewInfo",
+    "account_info",
+    "actor_for",
+    "delegation_info",
+    "grant_info",
+    "invitation_info",
+    "role_info",
+    "staff_info",
+]
 
 _TIER_ORDER: Final = Case(
     *(When(tier=tier.value, then=Value(place)) for place, tier in enumerate(Tier)),
@@ -46,164 +76,6 @@ BUILT_IN: Final = {
     RoleName.BILLING: "Usage, invoices and prices; no traffic.",
     RoleName.SUPPORT: "Reads without payloads and money; looks into accounts below on request.",
 }
-
-
-@dataclass(frozen=True)
-class AccountInfo:
-    id: UUID
-    slug: str
-    name: str
-    tier: Tier
-    parent_id: UUID | None
-    path: str
-    state: str
-    """``active``, ``suspended`` or ``closing``."""
-    currency: str
-    """ISO 4217."""
-    timezone: str
-    """IANA name."""
-    allow_list: str = ""
-    """Networks, one a line; empty: entered from everywhere."""
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.id, self.path, self.tier)
-
-    def admits(self, ip: str) -> bool:
-        """Whether the account's portal may be entered from this address."""
-        if not self.allow_list:
-            return True
-        try:
-            address = ip_address(ip)
-        except ValueError:
-            return False
-        return any(address in network for network in _networks(self.allow_list))
-
-
-@lru_cache(maxsize=1_024)
-def _networks(text: str) -> tuple[Network, ...]:
-    return Networks().parse(text)
-
-
-@dataclass(frozen=True)
-class MembershipInfo:
-    account: AccountInfo
-    role: str
-    above: tuple[str, ...] = ()
-    """Names of the accounts above, the topmost first; where they were asked for."""
-
-
-@dataclass(frozen=True)
-class StaffInfo:
-    user_id: UUID
-    email: str
-    name: str
-    role: str
-    """Its name."""
-    role_key: str
-    """What services take: the name of a built-in role, the id of one of the account's own."""
-    environments: frozenset[UUID] | None
-    """That the role is limited to; ``None``: the whole account."""
-    is_active: bool
-    since: datetime
-    last_login: datetime | None
-    has_factor: bool = False
-    """A second factor is set up; where it was asked for."""
-
-
-@dataclass(frozen=True)
-class RoleInfo:
-    """A role of the account: a built-in one or one that it composed."""
-
-    key: str
-    """What services take."""
-    name: str
-    description: str
-    permissions: frozenset[Permission]
-    built_in: bool
-    holders: int
-    """People who have it."""
-
-
-@dataclass(frozen=True)
-class InvitationInfo:
-    id: UUID
-    account_id: UUID
-    email: str
-    name: str
-    role: str
-    role_key: str
-    environments: frozenset[UUID] | None
-    invited_by: str
-    sent_at: datetime
-    expires_at: datetime
-    accepted_at: datetime | None
-    revoked_at: datetime | None
-
-    @property
-    def state(self) -> str:
-        """``accepted``, ``withdrawn``, ``expired`` or ``open``."""
-        if self.accepted_at:
-            return "accepted"
-        if self.revoked_at:
-            return "withdrawn"
-        return "expired" if self.expires_at <= now() else "open"
-
-
-@dataclass(frozen=True)
-class DelegationInfo:
-    """Somebody of an account above looked into this one."""
-
-    id: UUID
-    account_id: UUID
-    user_id: UUID
-    user_label: str
-    home_id: UUID
-    home_name: str
-    reason: str
-    ticket: str
-    started_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
-    ended_by: str
-
-    @property
-    def is_running(self) -> bool:
-        return self.ended_at is None and self.expires_at > now()
-
-    @property
-    def until(self) -> datetime:
-        """When it ended, or will."""
-        return self.ended_at or self.expires_at
-
-
-@dataclass(frozen=True)
-class GrantInfo:
-    """What an account lets guests of one above do beyond looking."""
-
-    id: UUID
-    grantee_id: UUID
-    grantee_name: str
-    permissions: frozenset[Permission]
-    reason: str
-    granted_by: str
-    created_at: datetime
-    ends_at: datetime
-    revoked_at: datetime | None
-    revoked_by: str
-
-    @property
-    def is_in_force(self) -> bool:
-        return self.revoked_at is None and self.ends_at > now()
-
-
-@dataclass(frozen=True)
-class Ancestor:
-    """What an account may know of one above it."""
-
-    id: UUID
-    name: str
-    tier: Tier
 
 
 def account(account_id: UUID) -> AccountInfo:
@@ -268,13 +140,6 @@ SAVED_PAGES: Final = {
     "audit": Permission.AUDIT_LOG_READ,
 }
 """Lists whose filters can be kept under a name, and the right to see them."""
-
-
-@dataclass(frozen=True)
-class ViewInfo:
-    id: UUID
-    name: str
-    query: str
 
 
 def saved_views(actor: Actor, page: str) -> list[ViewInfo]:
@@ -427,71 +292,3 @@ def ancestors(scope: Scope) -> list[Ancestor]:
     with unscoped("an account names those above it that it lets in"):
         rows = {row.id: row for row in Account.objects.filter(id__in=ids)}
     return [Ancestor(i, rows[i].name, Tier(rows[i].tier)) for i in reversed(ids) if i in rows]
-
-
-def delegation_info(row: DelegatedAccess) -> DelegationInfo:
-    names = DelegationInfo.__dataclass_fields__
-    return DelegationInfo(**{name: getattr(row, name) for name in names})
-
-
-def grant_info(row: DelegationGrant) -> GrantInfo:
-    names = set(GrantInfo.__dataclass_fields__) - {"permissions"}
-    plain = {name: getattr(row, name) for name in names}
-    return GrantInfo(**plain, permissions=composed(row.permissions))
-
-
-def role_info(row: Role, *, holders: int, tier: Tier) -> RoleInfo:
-    return RoleInfo(
-        key=str(row.id),
-        name=row.name,
-        description=row.description,
-        permissions=composed(row.permissions) & TIER_PERMISSIONS[tier],
-        built_in=False,
-        holders=holders,
-    )
-
-
-def invitation_info(row: Invitation) -> InvitationInfo:
-    return InvitationInfo(
-        id=row.id,
-        account_id=row.account_id,
-        email=row.email,
-        name=row.name,
-        role=row.role_label,
-        role_key=row.role or str(row.custom_role_id),
-        environments=limit_of(row),
-        invited_by=row.invited_by_label,
-        sent_at=row.sent_at,
-        expires_at=row.expires_at,
-        accepted_at=row.accepted_at,
-        revoked_at=row.revoked_at,
-    )
-
-
-def account_info(row: Account) -> AccountInfo:
-    return AccountInfo(
-        id=row.id,
-        slug=row.slug,
-        name=row.name,
-        tier=Tier(row.tier),
-        parent_id=row.parent_id,
-        path=row.account_path,
-        state=row.state,
-        currency=row.currency,
-        timezone=row.timezone,
-        allow_list=row.allow_list,
-    )
-
-
-def staff_info(row: Membership) -> StaffInfo:
-    return StaffInfo(
-        user_id=row.user_id,
-        email=row.user.email,
-        name=row.user.name,
-        role=row.role_label,
-        role_key=row.role or str(row.custom_role_id),
-        environments=limit_of(row),
-        is_active=row.user.is_active,
-        since=row.created_at,
-        last_login=row.user.last_login,
-    )
