@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db.models import BooleanField, ExpressionWrapper, Q
@@ -56,6 +57,8 @@ class DeliveryFilter:
     channel_ids: tuple[UUID, ...] = ()
     key_prefix: str = ""
     """Of the business key, for whoever made it."""
+    masked: bool = False
+    """For somebody who may not read addresses: nor find by them."""
 
 
 def readable(scope: Scope | None) -> AbstractContextManager[Any]:
@@ -87,20 +90,42 @@ def deliveries(
     """A stretch of the log and how many there are in all. ``sort`` is one of ``SORTS``."""
     way = "-" if descending else ""
     key = sort if sort in SORTS else "created_at"
+    if chosen.masked and key == "to":
+        # Their order would tell what they begin with.
+        key = "created_at"
     with readable(scope):
         rows = _narrowed(rows_of(scope), chosen)
         page = rows.order_by(f"{way}{key}", f"{way}id")[offset : offset + limit]
-        return [_info(row) for row in page.values(*_FIELDS, has_message=_HAS)], rows.count()
+        found = [_info(row) for row in page.values(*_FIELDS, has_message=_HAS)]
+        return [_masked(row) for row in found] if chosen.masked else found, rows.count()
 
 
-def delivery(scope: Scope, delivery_id: UUID) -> tuple[DeliveryInfo, list[AttemptInfo]] | None:
+def masked_address(text: str) -> str:
+    """``carla@acme.example`` as ``c…@acme.example``; whatever is no address of mail as it is
+    up to its host, because what follows may be a secret.
+    """
+    if "://" in text:
+        parts = urlsplit(text)
+        return f"{parts.scheme}://{parts.hostname or ''}/…"
+    name, at, host = text.rpartition("@")
+    return f"{name[:1]}…{at}{host}" if at else text
+
+
+def _masked(row: DeliveryInfo) -> DeliveryInfo:
+    return replace(row, to=masked_address(row.to))
+
+
+def delivery(
+    scope: Scope, delivery_id: UUID, *, masked: bool = False
+) -> tuple[DeliveryInfo, list[AttemptInfo]] | None:
     """One delivery with its attempts, the latest first."""
     with readable(scope):
         row = rows_of(scope).filter(id=delivery_id).values(*_FIELDS, has_message=_HAS).first()
         if row is None:
             return None
         tries = Attempt.objects.filter(delivery_id=delivery_id).order_by("-id")[:100]
-        return _info(row), [
+        found = _masked(_info(row)) if masked else _info(row)
+        return found, [
             AttemptInfo(t.number, t.at, t.duration_ms, t.outcome, t.status, t.answer) for t in tries
         ]
 
@@ -108,9 +133,8 @@ def delivery(scope: Scope, delivery_id: UUID) -> tuple[DeliveryInfo, list[Attemp
 def _narrowed(rows: Any, chosen: DeliveryFilter) -> Any:
     if chosen.text:
         text = chosen.text
-        rows = rows.filter(
-            Q(to__icontains=text) | Q(subject__icontains=text) | Q(what__icontains=text)
-        )
+        wanted = Q(subject__icontains=text) | Q(what__icontains=text)
+        rows = rows.filter(wanted if chosen.masked else wanted | Q(to__icontains=text))
     plain = {"state": chosen.state, "kind": chosen.kind, "created_at__gte": chosen.since,
              "created_at__lt": chosen.until, "key__startswith": chosen.key_prefix}  # fmt: skip
     rows = rows.filter(**{name: value for name, value in plain.items() if value})

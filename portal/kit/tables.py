@@ -119,6 +119,8 @@ class TableSpec(Generic[Row]):
     placeholder: str = "Filter"
     page_size: int = PAGE
     row_id: Callable[[Row], str] = field(default=lambda row: str(getattr(row, "id", "")))
+    bulk: str = ""
+    """Id of a form that takes the rows that were ticked, as ``ids``; empty: nothing to tick."""
 
 
 def read_query(request: HttpRequest, spec: TableSpec[Any]) -> Query:

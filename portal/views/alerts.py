@@ -93,6 +93,12 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     return render(request, "pages/alerts.html", context)
 
 
+def _of_incident(here: Here, incident_id: UUID) -> DeliveryFilter:
+    """What was told of it; to whom, for those alone who may send again."""
+    masked = not here.may(Permission.NOTIFY_DELIVERY_WRITE)
+    return DeliveryFilter(key_prefix=f"alert:{incident_id.hex}:", masked=masked)
+
+
 @page(Permission.PULSE_ALERT_READ)
 def detail(request: HttpRequest, here: Here, incident_id: UUID) -> HttpResponseBase:
     return _detail(request, here, incident_id, None)
@@ -121,7 +127,7 @@ def _detail(
     made_by = rule(here.scope, found.rule_id)
     unit = MEASURES[made_by.spec.measure].unit if made_by else ""
     may_see = here.may(Permission.NOTIFY_DELIVERY_READ)
-    told = deliveries(here.scope, DeliveryFilter(key_prefix=f"alert:{found.id.hex}:"))[0]
+    told = deliveries(here.scope, _of_incident(here, found.id))[0]
     context = {
         "incident": found,
         "rule": made_by,

@@ -64,6 +64,11 @@ def _spec(here: Here) -> TableSpec[DeliveryInfo]:
     )  # fmt: skip
 
 
+def _masked(here: Here) -> bool:
+    """Whoever may send again must see where to; the others see that it was sent, not to whom."""
+    return not here.may(Permission.NOTIFY_DELIVERY_WRITE)
+
+
 @page(Permission.NOTIFY_DELIVERY_READ)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     def select(query: Query, offset: int, limit: int) -> tuple[list[DeliveryInfo], int]:
@@ -71,6 +76,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
             text=query.text,
             state=query.filters.get("state", ""),
             kind=query.filters.get("kind", ""),
+            masked=_masked(here),
         )
         return deliveries(
             here.scope, chosen, sort=query.sort, descending=query.descending, offset=offset,
@@ -106,7 +112,7 @@ def again(request: HttpRequest, here: Here, delivery_id: UUID) -> HttpResponseBa
 def _detail(
     request: HttpRequest, here: Here, delivery_id: UUID, failed: Failure | None
 ) -> HttpResponseBase:
-    found = delivery(here.scope, delivery_id)
+    found = delivery(here.scope, delivery_id, masked=_masked(here))
     if found is None:
         raise NotFound("There is no such delivery in this account.")
     row, attempts = found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,12 +14,12 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from fleet.selectors import environments
+from fleet.selectors import EnvironmentInfo, environments
 from identity.selectors import staff
 from portal.door import action, page
 from portal.here import Here
 from portal.kit import formats
-from portal.kit.forms import Failure, attempt
+from portal.kit.forms import Failure, attempt, failure
 from portal.kit.offsets import by_offset
 from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
 from pulse.issues.selectors import (
@@ -30,7 +31,13 @@ from pulse.issues.selectors import (
     reports,
     trends,
 )
-from pulse.issues.services import issue_assign, issue_ignore, issue_reopen, issue_resolve
+from pulse.issues.services import (
+    issue_assign,
+    issue_ignore,
+    issue_note,
+    issue_reopen,
+    issue_resolve,
+)
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
@@ -46,6 +53,12 @@ IGNORE: Final = (
     ("1", "For an hour"), ("24", "For a day"), ("168", "For a week"), ("720", "For 30 days"),
     ("0", "Until somebody opens it again"),
 )  # fmt: skip
+WHO: Final = (("me", "Me"), ("nobody", "Nobody"))
+CHANGES: Final = (
+    ("resolve", "Resolve"), ("ignore", "Ignore"), ("reopen", "Open again"), ("assign", "Give to"),
+)  # fmt: skip
+MOST_AT_ONCE: Final = 100
+_SO_ALREADY: Final = 409
 _TONES: Final = {"open": "danger", "resolved": "ok", "ignored": "muted"}
 
 
@@ -55,14 +68,21 @@ def _state(row: IssueInfo) -> Cell:
 
 
 def _spec(
-    here: Here, names: dict[UUID, str], lines: dict[UUID, tuple[int, ...]]
+    here: Here, places: Sequence[EnvironmentInfo], lines: dict[UUID, tuple[int, ...]]
 ) -> TableSpec[IssueInfo]:
+    names = {place.id: place.name for place in places}
     return TableSpec(
         name="issues",
         noun="issues",
         sort="-last_seen",
         placeholder="Filter by host, path or cause",
-        choices=(Choice("state", "State", STATES), Choice("kind", "Kind", KINDS)),
+        bulk="issues-bulk" if here.may_write(Permission.PULSE_ISSUE_WRITE) else "",
+        choices=(
+            Choice("state", "State", STATES),
+            Choice("kind", "Kind", KINDS),
+            Choice("env", "Environment", tuple((p.slug, p.name) for p in places)),
+            Choice("who", "Looked after by", WHO),
+        ),
         columns=(
             Column("title", "Issue", lambda i: i.title,
                    lambda i: Cell(i.title, href=here.url("issue", i.id), sub=i.cause, clip=True),
@@ -87,16 +107,29 @@ def _spec(
     )  # fmt: skip
 
 
-@page(Permission.PULSE_ISSUE_READ)
+@page(Permission.PULSE_ISSUE_READ, post=Permission.PULSE_ISSUE_WRITE)
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
-    names = {place.id: place.name for place in environments(here.scope)}
+    """The account's issues; POST with ``ids`` and ``do`` changes those that were ticked."""
+    failed: Failure | None = None
+    if request.method == "POST":
+        outcome = _bulk(request, here)
+        if not isinstance(outcome, Failure):
+            messages.success(request, outcome)
+            return HttpResponseRedirect(request.get_full_path())
+        failed = outcome
+    places = environments(here.scope)
+    slugs = {place.slug: place.id for place in places}
     lines: dict[UUID, tuple[int, ...]] = {}
 
     def select(query: Query, offset: int, limit: int) -> tuple[list[IssueInfo], int]:
+        place = slugs.get(query.filters.get("env", ""))
         chosen = IssueFilter(
             text=query.text,
             state=query.filters.get("state", ""),
             kind=query.filters.get("kind", ""),
+            environment_ids=(place,) if place else (),
+            assignee_id=here.actor.id if query.filters.get("who") == "me" else None,
+            unassigned=query.filters.get("who") == "nobody",
         )
         rows, total = issues(
             here.scope, chosen, sort=query.sort, descending=query.descending, offset=offset,
@@ -106,10 +139,50 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
             lines.update(trends(here.scope, [row.id for row in rows]))
         return rows, total
 
-    shown = table(request, _spec(here, names, lines), by_offset(select))
+    shown = table(request, _spec(here, places, lines), by_offset(select))
     if isinstance(shown, HttpResponseBase):
         return shown
-    return render(request, "pages/issues.html", {"table": shown})
+    context = {
+        "table": shown,
+        "failed": failed,
+        "may_write": here.may_write(Permission.PULSE_ISSUE_WRITE),
+        "changes": CHANGES,
+        "ignore": IGNORE,
+        "people": _people(here),
+        "here_href": request.get_full_path(),
+    }
+    return render(request, "pages/issues.html", context, status=failed.status if failed else 200)
+
+
+def _bulk(request: HttpRequest, here: Here) -> str | Failure:
+    """What became of it, in words. What was so already stays, and is counted."""
+    ids = [UUID(text) for text in request.POST.getlist("ids")[:MOST_AT_ONCE] if _is_id(text)]
+    if not ids or request.POST.get("do") not in dict(CHANGES):
+        wrong = Invalid("Tick at least one issue, and choose what is to be done with it.")
+        return failure(request, "bulk", wrong)
+    stayed = 0
+    for issue_id in ids:
+        change_it = partial(_changed, request, here, issue_id)
+        outcome = attempt(request, here.scope, "bulk", change_it)
+        if isinstance(outcome, Failure):
+            if outcome.status != _SO_ALREADY:
+                return outcome
+            stayed += 1
+    words = f"{len(ids) - stayed} changed."
+    return f"{words} {stayed} were so already." if stayed else words
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _people(here: Here) -> list[tuple[str, str]]:
+    found = staff(here.scope) if here.may_write(Permission.PULSE_ISSUE_WRITE) else []
+    return [("", "nobody"), *((str(p.user_id), p.email) for p in found)]
 
 
 @page(Permission.PULSE_ISSUE_READ)
@@ -134,6 +207,9 @@ def _changed(request: HttpRequest, here: Here, issue_id: UUID) -> Any:
         "ignore": lambda: issue_ignore(actor=here.actor, issue_id=issue_id, until=_until(request)),
         "assign": lambda: issue_assign(
             actor=here.actor, issue_id=issue_id, user_id=_person(request)
+        ),
+        "note": lambda: issue_note(
+            actor=here.actor, issue_id=issue_id, text=request.POST.get("text", "")
         ),
     }
     wanted = changes.get(request.POST.get("do", ""))
@@ -165,7 +241,6 @@ def _detail(
         raise NotFound("There is no such issue in this account.")
     names = {place.id: place for place in environments(here.scope)}
     place = names.get(found.environment_id)
-    people = staff(here.scope) if here.may(Permission.PULSE_ISSUE_WRITE) else []
     context = {
         "issue": found,
         "state": _state(found),
@@ -175,7 +250,8 @@ def _detail(
         "activity": activity(here.scope, found.id),
         "reports": reports(here.scope, found),
         "samples": _samples(here, found, place.slug if place else ""),
-        "people": [("", "nobody"), *((str(p.user_id), p.email) for p in people)],
+        "live": _live(here, found, place.slug if place else ""),
+        "people": _people(here),
         "ignore": IGNORE,
         "assignee": str(found.assignee_id or ""),
         "crumbs": [("Issues", here.url("issues"))],
@@ -196,6 +272,18 @@ def _samples(here: Here, found: IssueInfo, slug: str) -> str:
     more = {"f.env": slug, "f.status": status, "f.route": found.route, "sort": sort}
     asked |= {name: value for name, value in more.items() if value}
     return f"{here.url('requests')}?{urlencode(asked)}"
+
+
+def _live(here: Here, found: IssueInfo, slug: str) -> str:
+    """The traffic around it: from an hour before it was seen in this outbreak, to its end."""
+    if found.kind == "overflow":
+        return ""
+    since = max(found.opened_at, found.last_seen - timedelta(days=7)) - timedelta(hours=1)
+    until = found.last_seen + timedelta(minutes=10)
+    asked = {"from": _moment(since), "to": _moment(until), "f.host": found.host}
+    more = {"f.env": slug, "f.route": found.route}
+    asked |= {name: value for name, value in more.items() if value}
+    return f"{here.url('live')}?{urlencode(asked)}"
 
 
 def _moment(moment: datetime) -> str:

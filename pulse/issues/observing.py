@@ -131,7 +131,7 @@ def note(row: Issue, at: datetime, who: str, what: str, text: str) -> None:
         at=at,
         who=who,
         what=what,
-        text=text[:300],
+        text=text[:2_000],
     )
 
 

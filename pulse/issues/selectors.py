@@ -73,6 +73,8 @@ class IssueFilter:
     kind: str = ""
     environment_ids: tuple[UUID, ...] = ()
     assignee_id: UUID | None = None
+    unassigned: bool = False
+    """Only what nobody looks after."""
 
 
 def issues(
@@ -157,6 +159,8 @@ def _narrowed(rows: Any, chosen: IssueFilter) -> Any:
             | Q(cause__icontains=words)
             | Q(rule__icontains=words)
         )
+    if chosen.unassigned:
+        rows = rows.filter(assignee_id=None)
     plain = {
         "kind": chosen.kind,
         "environment_id__in": chosen.environment_ids,

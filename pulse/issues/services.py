@@ -18,6 +18,7 @@ from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import scoped
 
 LONGEST_IGNORE: Final = timedelta(days=365)
+LONGEST_NOTE: Final = 2_000
 
 
 def issue_assign(*, actor: Actor, issue_id: UUID, user_id: UUID | None) -> IssueInfo:
@@ -93,6 +94,21 @@ def issue_ignore(*, actor: Actor, issue_id: UUID, until: datetime | None) -> Iss
     return _change(actor, issue_id, "ignored", ignore)
 
 
+def issue_note(*, actor: Actor, issue_id: UUID, text: str) -> IssueInfo:
+    """Something that others who look at it should know. It stays in the activity.
+
+    Raises ``Denied``, ``NotFound``, ``Invalid`` (empty, too long).
+    """
+    require(actor, Permission.PULSE_ISSUE_WRITE)
+    words = text.replace("\r\n", "\n").strip()
+    if not words or len(words) > LONGEST_NOTE or "\0" in words:
+        raise Invalid(
+            "The note was not kept.",
+            fields={"text": f"Between 1 and {LONGEST_NOTE:,} characters."},
+        )
+    return _change(actor, issue_id, "noted", lambda _row: words)
+
+
 def _change(actor: Actor, issue_id: UUID, what: str, change: Callable[[Issue], str]) -> IssueInfo:
     if actor.scope is None:
         raise Denied("Choose the account that you act for.")
@@ -103,7 +119,10 @@ def _change(actor: Actor, issue_id: UUID, what: str, change: Callable[[Issue], s
         text = change(row)
         row.save()
         note(row, now(), actor.label, what, text)
-        data: dict[str, Any] = {"host": row.host[:200], "route": row.route[:200], "to": text}
+        data: dict[str, Any] = {"host": row.host[:200], "route": row.route[:200]}
+        if what != "noted":
+            # A note may be long and personal; that there is one is what the journal keeps.
+            data["to"] = text
         record(
             actor=actor,
             action=f"pulse.issue.{what}",

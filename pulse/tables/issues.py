@@ -91,8 +91,9 @@ class IssueActivity(TenantModel):
     at = models.DateTimeField()
     who = models.CharField(max_length=254)
     what = models.CharField(max_length=16)
-    """``found``, ``regressed``, ``assigned``, ``resolved``, ``reopened``, ``ignored``."""
-    text = models.CharField(max_length=300, blank=True)
+    """``found``, ``regressed``, ``assigned``, ``resolved``, ``reopened``, ``ignored``,
+    ``noted``."""
+    text = models.CharField(max_length=2_000, blank=True)
 
     class Meta(TenantModel.Meta):
         ordering = ("-id",)

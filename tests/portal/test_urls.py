@@ -310,6 +310,7 @@ POST: dict[str, tuple[int, int, int, int, int, int, int]] = {
         )
     },
     "c:alert-rule-create": (302, 404, 404, 404, 422, 403, 404),
+    "c:issues": (302, 404, 404, 404, 422, 403, 404),
     "c:paths": (302, 404, 404, 404, 422, 403, 404),
     "c:path-template": (302, 404, 404, 404, 404, 403, 404),
     "c:vendor-review": (302, 404, 404, 404, 422, 403, 404),
