@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,9 +15,15 @@ _STEPS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BYTES: Final = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
+_SMALL: Final = 0.1
+_MOST_DIGITS: Final = 9
+
+
 def _trim(value: float) -> str:
-    """Three significant digits at most, no trailing zeros."""
+    """Three significant digits at most, no trailing zeros; small ones are not 0."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    if 0 < abs(value) < _SMALL:
+        digits = min(_MOST_DIGITS, 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -14,6 +14,8 @@ export function withUnit(value: number, unit: string): string {
 }
 
 function trim(value: number): string {
+  // A few requests a day are not none.
+  if (value !== 0 && Math.abs(value) < 0.1) return String(Number(value.toPrecision(2)));
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return String(Number(value.toFixed(digits)));
 }

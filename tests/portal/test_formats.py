@@ -1,0 +1,19 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from portal.kit import formats
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "0"), (0.00023, "0.00023"), (0.0234, "0.023"), (0.05, "0.05"), (0.1, "0.1"),
+        (0.126, "0.13"), (1.5, "1.5"), (12.34, "12.3"), (123.4, "123"), (1_250, "1.25 k"),
+        (-0.0031, "-0.0031"), (1e-12, "0"),
+    ],
+)  # fmt: skip
+def test_a_rate_of_some_requests_a_day_is_not_none(value: float, words: str) -> None:
+    assert formats.compact(value) == words
