@@ -47,6 +47,7 @@ MENUS: Final[dict[str, tuple[Group, ...]]] = {
             (
                 Item("live", "Live", "live", Permission.PULSE_TRAFFIC_READ, "l"),
                 Item("requests", "Requests", "requests", Permission.PULSE_REQUEST_READ, "r"),
+                Item("dns", "DNS", "dns", Permission.PULSE_TRAFFIC_READ, "q"),
                 Item("objects", "Objects", "lock", Permission.PULSE_OBJECT_READ, "j"),
                 Item("paths", "Path templates", "link", Permission.PULSE_ROUTE_READ, "z"),
             ),

@@ -25,6 +25,15 @@ from pulse.analytics.top import Ranking, TopRow, processes, rankings, top, vendo
 from pulse.store.artifacts import Artifact, artifacts_of
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from pulse.store.inventory import ProcessRow
+from pulse.store.lookups import (
+    MOST_NAMES,
+    RESULTS,
+    LookupFilter,
+    LookupTotals,
+    NameRow,
+    lookup_totals,
+    names,
+)
 from pulse.store.reports import Report, reports_of
 from pulse.store.requests import SORTS, Order, RequestDetail, RequestRow
 from pulse.store.third_parties import (
@@ -42,11 +51,16 @@ __all__ = [
     "DIRECTIONS",
     "MAX_BUCKETS",
     "MOST_LISTED",
+    "MOST_NAMES",
     "PAGE_SIZE",
+    "RESULTS",
     "SORTS",
     "STATUS_CLASSES",
     "Artifact",
     "CallerRow",
+    "LookupFilter",
+    "LookupTotals",
+    "NameRow",
     "Order",
     "PathRow",
     "ProcessRow",
@@ -65,6 +79,8 @@ __all__ = [
     "artifacts_of",
     "callers",
     "latency_over_time",
+    "lookup_totals",
+    "names",
     "paths",
     "processes",
     "rankings",

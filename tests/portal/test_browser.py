@@ -43,6 +43,7 @@ def _customer_pages(world: World) -> list[str]:
         f"/c/acme/requests/{world.bare_id}",
         "/c/acme/live?cmp=1d&by=node",
         "/c/acme/objects",
+        "/c/acme/dns",
         "/c/acme/vendors",
         f"/c/acme/vendors/{world.vendor_id}",
         f"/c/acme/vendors/{world.vendor_id}/callers",

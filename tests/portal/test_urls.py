@@ -82,6 +82,7 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "c:paths": OWN,
     "c:path-host": MISSING,
     "c:path-template": POST_ONLY,
+    "c:dns": OWN,
     "c:vendors": OWN,
     "c:vendor": OWN,
     "c:vendor-callers": OWN,

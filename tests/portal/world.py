@@ -96,12 +96,47 @@ def build(owner: Person, reseller: Person, cloud: Person, store: Store, folder: 
         fmt="JSONEachRow",
         settings={"wait_end_of_query": 1},
     )
+    _ask_names(owner, place.id, agent_id, moment, store)
     invoices = _bill(owner, reseller, cloud, place.id, moment)
     look(owner.scope, now(), store=store)
     vendor_id = known(owner.scope, ["Stripe"])["Stripe"].id
     return World(
         place.id, token.id, agent_id, "node-1", usual, hostile, bare, *invoices, vendor_id
     )  # fmt: skip
+
+
+def _ask_names(
+    owner: Person, environment_id: UUID, agent_id: UUID, moment: datetime, store: Store
+) -> None:
+    """Lookups of two processes; ``old.example`` was asked for long before as well."""
+
+    def row(name: str, minutes: int, **changes: Any) -> dict[str, Any]:
+        when = moment - timedelta(minutes=minutes)
+        return {
+            "account_id": owner.account.id, "environment_id": environment_id,
+            "agent_id": agent_id, "timestamp": when, "received_at": when, "load_id": new_id(),
+            "lookup_id": uuid4(), "connection_id": uuid4(), "direction": "egress-internal",
+            "replayed": False, "name": name, "query_type": "A", "outcome": "answered",
+            "rcode": "NOERROR", "duration_us": 1_500, "addresses": "203.0.113.7\n203.0.113.8",
+            "answer_count": 2, "destination_ip": "10.0.0.2", "destination_port": 53,
+            "hostname": "node-1", "exe": "/usr/bin/curl",
+        } | changes  # fmt: skip
+
+    gone = {"rcode": "NXDOMAIN", "addresses": "", "exe": "/opt/<b>bot</b>"}
+    rows = [
+        *(row("api.stripe.com", i) for i in range(1, 21)),
+        *(row(f"q{i}.dga.example", i, **gone) for i in range(1, 61)),
+        row("old.example", 5), row("old.example", 60 * 24 * 3),
+        row("slow.example", 4, outcome="timeout", rcode="", addresses="", query_type="AAAA"),
+        row("<script>1</script>.example", 6, replayed=True),
+    ]  # fmt: skip
+    store.client().raw_insert(
+        "dns_lookups",
+        column_names=list(rows[0]),
+        insert_block="".join(json.dumps(row, default=_plain) + "\n" for row in rows),
+        fmt="JSONEachRow",
+        settings={"wait_end_of_query": 1},
+    )
 
 
 def _plain(value: object) -> str:
