@@ -42,6 +42,8 @@ class Environment(TenantModel):
         max_length=8, choices=CaptureLevel.choices, default=CaptureLevel.FULL
     )
     """Without an object store nothing is captured, whatever stands here."""
+    dns_audit = models.BooleanField(default=False, db_default=False)
+    """Agents report DNS lookups."""
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True)
 

@@ -29,6 +29,8 @@ class EnvironmentInfo:
     slug: str
     name: str
     capture_level: str
+    dns_audit: bool
+    """Agents report DNS lookups."""
     created_at: datetime
     closed_at: datetime | None
 
@@ -259,7 +261,13 @@ def config_document(environment_id: UUID) -> dict[str, Any]:
         "version": VERSION,
         "services": services,
         "stacks": {STACK: {"plugins": [{"type": "http_capture", "config": {"level": level}}]}},
-        "tap": {"direction": "all", "ignore_loopback": False, "http": {"stack": STACK}},
+        "tap": {
+            "direction": "all",
+            "ignore_loopback": False,
+            # Only where it is on: the digest of every other environment stays what it was.
+            **({"audit_include_dns": True} if row.dns_audit else {}),
+            "http": {"stack": STACK},
+        },
     }
 
 

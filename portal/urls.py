@@ -203,6 +203,7 @@ _customer: Patterns = [
         name="token-reveal",
     ),
     path(f"{_ENVIRONMENT}/capture", environments.capture_set, name="capture-set"),
+    path(f"{_ENVIRONMENT}/dns-audit", environments.dns_audit_set, name="dns-audit-set"),
     path(f"{_ENVIRONMENT}/store", environments.store_set, name="store-set"),
     path(f"{_ENVIRONMENT}/store-s3", environments.store_s3_set, name="store-s3-set"),
     path("settings/retention", retention.index, name="retention"),

@@ -7,6 +7,7 @@ from fleet.services.environments import (
     environment_capture_set,
     environment_close,
     environment_create,
+    environment_dns_audit_set,
     object_store_set,
 )
 from fleet.services.objects import object_locate, object_open
@@ -24,6 +25,7 @@ __all__ = [
     "environment_capture_set",
     "environment_close",
     "environment_create",
+    "environment_dns_audit_set",
     "object_locate",
     "object_open",
     "object_store_s3_set",

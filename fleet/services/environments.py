@@ -93,6 +93,30 @@ def environment_capture_set(
     return environment_info(row)
 
 
+def environment_dns_audit_set(
+    *, actor: Actor, environment_id: UUID, reported: str
+) -> EnvironmentInfo:
+    """Whether agents report DNS lookups: ``on`` or ``off``. They follow at their next heartbeat.
+
+    Raises ``Denied``, ``NotFound``, ``Invalid``.
+    """
+    require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
+    if reported not in {"on", "off"}:
+        raise Invalid("Choose one of the list.", fields={"reported": "on or off"})
+    with scoped(own_scope(actor)):
+        row = environment_row(environment_id)
+        before, row.dns_audit = row.dns_audit, reported == "on"
+        row.save(update_fields=["dns_audit"])
+        record(
+            actor=actor,
+            action="fleet.environment.dns_audit_set",
+            object_kind="environment",
+            object_id=row.id,
+            data={"before": before, "after": row.dns_audit},
+        )
+    return environment_info(row)
+
+
 def environment_close(*, actor: Actor, environment_id: UUID) -> EnvironmentInfo:
     """End an environment: its tokens and its agents' are refused from now on.
 

@@ -25,6 +25,7 @@ from fleet.selectors import (
 from fleet.services import (
     environment_capture_set,
     environment_create,
+    environment_dns_audit_set,
     object_store_s3_set,
     object_store_set,
     registration_token_create,
@@ -244,6 +245,7 @@ def _detail(
         "environment": place,
         "store": store,
         "levels": LEVELS,
+        "dns_choices": (("off", "Not reported"), ("on", "Reported")),
         "level": dict(LEVELS).get(place.capture_level, place.capture_level),
         "agents": agents(here.scope, environment_id),
         "table": shown,
@@ -365,6 +367,21 @@ def capture_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpR
             actor=here.actor,
             environment_id=environment_id,
             capture_level=request.POST.get("capture_level", ""),
+        ),
+    )
+    return _changed(request, here, environment_id, outcome, "Agents follow within a minute.")
+
+
+@action(Permission.FLEET_ENVIRONMENT_WRITE)
+def dns_audit_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
+    outcome = attempt(
+        request,
+        here.scope,
+        "dns",
+        lambda: environment_dns_audit_set(
+            actor=here.actor,
+            environment_id=environment_id,
+            reported=request.POST.get("reported", ""),
         ),
     )
     return _changed(request, here, environment_id, outcome, "Agents follow within a minute.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from fleet.services import (
     environment_capture_set,
     environment_close,
     environment_create,
+    environment_dns_audit_set,
     object_store_set,
 )
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound, ScopeMissing
@@ -137,6 +139,35 @@ def test_the_configuration_follows_store_and_level(
     assert len(set(digests)) == 4
     with scoped(customer_owner.scope):
         assert ObjectStore.objects.count() == 1
+
+
+def test_dns_lookups_are_reported_where_somebody_wants_them(
+    customer_owner: Person, production: EnvironmentInfo, stranger: Person
+) -> None:
+    def document() -> dict[str, Any]:
+        with scoped(customer_owner.scope):
+            return config_document(production.id)
+
+    before = document()
+    assert "audit_include_dns" not in before["tap"]
+    changed = environment_dns_audit_set(
+        actor=customer_owner.actor, environment_id=production.id, reported="on"
+    )
+    assert changed.dns_audit
+    config, warnings = read_document(document())
+    assert (config.tap.audit_include_dns, warnings) == (True, ())
+    with pytest.raises(NotFound):
+        environment_dns_audit_set(
+            actor=stranger.actor, environment_id=production.id, reported="off"
+        )
+    with pytest.raises(Invalid, match="Choose one of the list"):
+        environment_dns_audit_set(
+            actor=customer_owner.actor, environment_id=production.id, reported="maybe"
+        )
+    environment_dns_audit_set(
+        actor=customer_owner.actor, environment_id=production.id, reported="off"
+    )
+    assert document() == before
 
 
 def test_an_unknown_level_is_refused(customer_owner: Person, production: EnvironmentInfo) -> None:

@@ -89,8 +89,20 @@ def test_pages_sorting_and_csv(client: Client) -> None:
     assert by_failures[0]["failed"] >= by_failures[-1]["failed"] == 0
 
 
+def test_switched_on_from_the_environments_page(client: Client, world: World) -> None:
+    place = reverse("c:environment", args=("acme", world.environment_id))
+    switch = reverse("c:dns-audit-set", args=("acme", world.environment_id))
+    assert "Not reported" in client.get(place).content.decode()
+    shown = client.post(switch, {"reported": "on"}, follow=True).content.decode()
+    assert "Agents follow within a minute." in shown
+    assert f'{reverse("c:dns", args=("acme",))}?f.env=prod">Reported</a>' in shown
+    wrong = client.post(switch, {"reported": "<b>"})
+    assert wrong.status_code == 422
+    assert "Choose one of the list." in wrong.content.decode()
+
+
 def test_nothing_to_show_says_how_to_get_it(client: Client) -> None:
     text = page(client, **{"from": "2020-01-01T00:00", "to": "2020-01-02T00:00"})
     assert "No lookup in this range" in text
-    assert "audit_include_dns: true" in text
+    assert "DNS lookups are switched on" in text
     assert "Nothing matches this filter" in page(client, q="there-is-no-such-name")

@@ -146,6 +146,7 @@ def test_what_lies_in_another_environment_is_not_found(limited: Client, hidden: 
         assert limited.get(path).status_code == 404, path
     for path, form in (
         (f"{place}/capture", {"capture_level": "none"}),
+        (f"{place}/dns-audit", {"reported": "on"}),
         (f"{place}/store", {"path": "/srv/mine"}),
         (f"{place}/tokens", {"name": "mine"}),
         (f"{place}/tokens/{hidden.token_id}/revoke", {"confirm": f"{MARK} token"}),
