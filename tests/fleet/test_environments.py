@@ -142,7 +142,7 @@ def test_the_configuration_follows_store_and_level(
 
 
 def test_dns_lookups_are_reported_where_somebody_wants_them(
-    customer_owner: Person, production: EnvironmentInfo, stranger: Person
+    customer_owner: Person, production: EnvironmentInfo, other_customer_owner: Person
 ) -> None:
     def document() -> dict[str, Any]:
         with scoped(customer_owner.scope):
@@ -158,7 +158,7 @@ def test_dns_lookups_are_reported_where_somebody_wants_them(
     assert (config.tap.audit_include_dns, warnings) == (True, ())
     with pytest.raises(NotFound):
         environment_dns_audit_set(
-            actor=stranger.actor, environment_id=production.id, reported="off"
+            actor=other_customer_owner.actor, environment_id=production.id, reported="off"
         )
     with pytest.raises(Invalid, match="Choose one of the list"):
         environment_dns_audit_set(

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("fleet", "0003_sealed_registration_tokens")]
+    dependencies: ClassVar = [("fleet", "0004_s3_stores")]
 
     operations: ClassVar = [
         migrations.AddField(
