@@ -23,7 +23,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     require_real("tmpfs", os.geteuid() == 0, "mounting needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=96k,mode=0700", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k,mode=0700", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     require_real("tmpfs", mounted.returncode == 0, mounted.stderr)
     yield folder
@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_at_the_start_is_worth_another_start(
 
 
 def test_a_disk_that_fills_costs_events_that_are_counted(tmp_path: Path, disk: Path) -> None:
-    requests = write_demo(tmp_path / "demo", minutes=1.0, rate=200)
+    requests = write_demo(tmp_path / "demo", minutes=2.0, rate=200)
     status = tmp_path / "status.json"
     with Platform() as platform:
         platform.refuse_registration = True
