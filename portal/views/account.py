@@ -30,6 +30,7 @@ from portal.kit.metering import Usage, month_of, usage_of
 from portal.kit.quotas import quota_lines
 from portal.kit.tabs import Tab
 from portal.views.accounts import STATES, zones
+from qcloud.kernel.erasure import objections
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
@@ -187,6 +188,7 @@ def _lifecycle(
     context = {
         "may_suspend": here.may_write(Permission.IDENTITY_ACCOUNT_SUSPEND),
         "may_close": here.may_write(Permission.IDENTITY_ACCOUNT_CLOSE),
+        "objections": objections(state.info.id),
     }
     return _page(request, here, "account-lifecycle", state, failed=failed, context=context)
 

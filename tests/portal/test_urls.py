@@ -104,6 +104,7 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "c:usage": NOT_VIEWER,
     "c:invoices": NOT_VIEWER,
     "c:invoice": NOT_VIEWER,
+    "c:invoice-usage": NOT_VIEWER,
     "c:invoice-pdf": NOT_VIEWER,
     "c:own-account": OWN,
     "c:takeout": NOT_VIEWER,
@@ -177,6 +178,7 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "r:usage": RESELLER,
     "r:invoices": RESELLER,
     "r:invoice": RESELLER,
+    "r:invoice-usage": RESELLER,
     "r:invoice-pdf": RESELLER,
     "r:branding": RESELLER,
     "r:branding-logo": POST_ONLY,
@@ -222,6 +224,7 @@ GET: dict[str, tuple[int, int, int, int, int, int, int]] = {
     "admin:invoices": CLOUD,
     # The retail invoice is between reseller and customer: the provider is no party.
     "admin:invoice": CLOUD_MISSING,
+    "admin:invoice-usage": CLOUD_MISSING,
     "admin:invoice-pdf": CLOUD_MISSING,
     "admin:branding": CLOUD,
     "admin:branding-logo": POST_ONLY,
