@@ -24,7 +24,7 @@ from pulse.ingest.uuids import uuid_column
 from wire.events import Event, decode_event
 from wire.protocol import MAX_BATCH_LINES, MAX_LINE_BYTES
 
-_UL: Final = int.from_bytes(b"ul", "little")
+_NULL: Final = int.from_bytes(b"null", "little")
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def _require_utf8(data: bytes) -> None:
 def _says_null(data: bytes) -> bool:
     """Arrow takes ``null`` for a field that is left out; the contract does not.
 
-    Looked for by its middle, two bytes at a time, and searched only where that occurs.
+    Four bytes at a time, at each of four offsets: a third of what a search takes, which stops
+    at every ``n``.
     """
-    for offset in (0, 1):
-        pairs = np.frombuffer(data, "<u2", (len(data) - offset) // 2, offset)
-        if (pairs == _UL).any():
-            return b"null" in data
-    return False
+    return any(
+        (np.frombuffer(data, "<u4", (len(data) - offset) // 4, offset) == _NULL).any()
+        for offset in range(4)
+    )
 
 
 def _filled(column: Column, values: Any) -> Any:
