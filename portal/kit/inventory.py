@@ -18,7 +18,7 @@ REVIEWS: Final = (
 )  # fmt: skip
 _TONES: Final = {"open": ("muted", "info"), "approved": ("ok", "check"),
                  "refused": ("danger", "danger")}  # fmt: skip
-NOT_SCANNED: Final = "not scanned"
+NOT_SCANNED: Final = "not scanned yet"
 """No finding about bodies reaches this register yet."""
 
 

@@ -15,6 +15,7 @@ from pulse.alerts.selectors import IncidentFilter, incidents
 from pulse.alerts.services import rule_create, silence_create
 from pulse.issues.scan import scan
 from pulse.issues.selectors import IssueFilter, issues
+from pulse.routes.selectors import path_hosts
 from pulse.store.client import Store
 from pulse.tables.alerts import AlertRule
 from qcloud.kernel.clock import now
@@ -24,6 +25,8 @@ from tests.portal import test_browser
 from tests.portal.browser import Scheme, visit
 from tests.portal.world import HOSTILE_HOST, World
 from tests.pulse.rows import put
+from tests.pulse.test_route_tree import words
+from tests.pulse.test_routes import Book
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 MINUTE = timedelta(minutes=1)
@@ -32,7 +35,7 @@ browser = test_browser.browser
 
 @pytest.fixture
 def pages(world: World, customer_owner: Person, store: Store) -> list[str]:
-    """An issue, a firing rule with everything set, a channel, a silence, deliveries."""
+    """An issue, a firing rule with everything set, a channel, a silence, deliveries, templates."""
     owner, start = customer_owner, now().replace(second=0, microsecond=0) - 20 * MINUTE
     put(store, owner.account.id, world.environment_id, start, 120, every=timedelta(seconds=10),
         host=HOSTILE_HOST, status=lambda i: 500 if i % 2 else 200)  # fmt: skip
@@ -55,6 +58,9 @@ def pages(world: World, customer_owner: Person, store: Store) -> list[str]:
     evaluate(owner.scope, rule.id, start + 12 * MINUTE, store=store)
     (issue,), _ = issues(owner.scope, IssueFilter(text="evil"))
     (incident,), _ = incidents(owner.scope, IncidentFilter())
+    book = Book()
+    book.ask([f"/shops/{word}/orders/1" for word in words(60)], account=owner.account.id)
+    (learned,) = path_hosts(owner.scope)
     (delivery, *_rest), _ = deliveries(owner.scope, DeliveryFilter(kind="webhook"))
     return [
         f"/c/acme/{path}"
@@ -63,7 +69,8 @@ def pages(world: World, customer_owner: Person, store: Store) -> list[str]:
             f"alerts/incidents/{incident.id}", "alerts/rules", "alerts/rules/new?template=errors",
             f"alerts/rules/{rule.id}", "alerts/channels", "alerts/channels?dialog=create",
             f"alerts/channels/{channel.id}", "alerts/silences", "alerts/silences?dialog=silence",
-            "deliveries", f"deliveries/{delivery.id}",
+            "deliveries", f"deliveries/{delivery.id}", "paths", "paths?dialog=template",
+            f"paths/{learned.id}?path=/shops/mine/orders/2",
         )
     ]  # fmt: skip
 
