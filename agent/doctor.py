@@ -170,8 +170,13 @@ def _pulse(store: EventStore, environment: Mapping[str, str]) -> Checks:
     what = f"event store {store.name}"
     began = time.monotonic()
     insecure = store.allow_insecure or store.address.startswith("http://")
+    # The option's file is the run command's; its variable holds for both.
+    ca_file = store.ca_file or environment.get("REGISTRATION_CA_FILE", "")
     try:
-        client = Client(store.address, allow_insecure=insecure, read_seconds=10.0)
+        client = Client(
+            store.address, ca_file=Path(ca_file) if ca_file else None, allow_insecure=insecure,
+            read_seconds=10.0, environment=environment,
+        )  # fmt: skip
         try:
             answer = client.call("GET", CONFIG_PATH, token="")
         finally:

@@ -16,6 +16,7 @@ from agent.stores.s3.store import TEST_OBJECT
 from tests.agent.containers.test_runtimes import cri_at, docker_at
 from tests.agent.platform_server import Platform
 from tests.agent.stores.gateway import BUCKET, REGION, ROOT, Gateway, free_port, gateway
+from tests.e2e.certificates import write_certificate
 from wire.objects import object_digest
 
 
@@ -125,6 +126,32 @@ def test_a_platform_is_reached_and_nothing_is_registered(doctor: Doctor) -> None
         assert checks["token"]["outcome"] == "warning"
         assert "token" not in doctor.checks(TOKEN="secret")
         assert platform.registrations == []
+
+
+def test_a_platform_with_an_authority_of_its_own(doctor: Doctor, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path, ["localhost"], ["127.0.0.1"])
+    with Platform((certificate, key)) as platform:
+        store = f"type: pulse, url: '{platform.url}', token: {{type: text, value: t}}"
+        document = f"version: 2\nservices: {{event_stores: [{{{store}}}]}}\n"
+        doctor.config.write_text(document)
+        found = doctor.checks()["event store pulse"]
+        assert found["outcome"] == "bad"
+        assert "certificate verify failed" in found["found"]
+        variable = {"REGISTRATION_CA_FILE": str(certificate)}
+        assert doctor.checks(**variable)["event store pulse"]["outcome"] == "good"
+        doctor.config.write_text(document.replace("url:", f"ca_file: {certificate}, url:"))
+        assert doctor.checks()["event store pulse"]["outcome"] == "good"
+
+
+def test_a_proxy_that_is_away_is_named(doctor: Doctor) -> None:
+    doctor.config.write_text(
+        "version: 2\nservices: {event_stores: [{type: pulse, url: 'https://platform.example', "
+        "token: {type: text, value: t}}]}\n"
+    )
+    found = doctor.checks(HTTPS_PROXY="http://user:hidden@127.0.0.1:9")["event store pulse"]
+    assert found["outcome"] == "bad"
+    assert "through the proxy http://127.0.0.1:9" in found["found"]
+    assert "hidden" not in str(found)
 
 
 def test_a_platform_that_is_none(doctor: Doctor, s3: Gateway) -> None:
