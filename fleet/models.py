@@ -156,13 +156,13 @@ class ObjectStore(TenantModel):
     type = models.CharField(max_length=16, choices=StoreType.choices)
     path = models.TextField()
     """Of a directory: absolute, the same on the agent's node and here. Empty for S3."""
-    endpoint = models.CharField(max_length=255, blank=True)
+    endpoint = models.CharField(max_length=255, blank=True, db_default="")
     """Of S3: host and port."""
-    bucket = models.CharField(max_length=63, blank=True)
-    region = models.CharField(max_length=40, blank=True)
-    insecure = models.BooleanField(default=False)
+    bucket = models.CharField(max_length=63, blank=True, db_default="")
+    region = models.CharField(max_length=40, blank=True, db_default="")
+    insecure = models.BooleanField(default=False, db_default=False)
     """Plain HTTP."""
-    access_key = models.CharField(max_length=128, blank=True)
+    access_key = models.CharField(max_length=128, blank=True, db_default="")
     secret_key = EncryptedField(null=True)
     """The platform's own keys to S3, which sign links to objects; agents have their own."""
     access_url = models.TextField(blank=True)

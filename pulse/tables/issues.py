@@ -33,7 +33,7 @@ class Issue(TenantModel):
     """Path template; empty: the whole host."""
     status = models.IntegerField(default=0)
     """Of a new status."""
-    rule = models.CharField(max_length=1_024, blank=True)
+    rule = models.CharField(max_length=1_024, blank=True, db_default="")
     """Of ``detect_errors`` in the agent's configuration that reported it."""
     cause = models.CharField(max_length=300)
     """One sentence with the figures of the last time that it was seen."""
