@@ -27,6 +27,8 @@ BENCHMARKS: Final = {
     "vault_cold_calls": "bench.vault",
     "vault_rewrap": "bench.vault",
     "rules_ten": "bench.rules",
+    "dns_audit": "bench.dns",
+    "dns_target": "bench.dns",
     "objects_s3": "bench.agent_alone",
     "agent_idle_mb": "bench.agent_alone",
     "agent_day_mb": "bench.agent_alone",

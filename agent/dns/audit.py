@@ -18,7 +18,7 @@ from agent.link.clock import WallClock
 from agent.link.event import direction_of, event_template, is_loopback
 from agent.link.settings import About
 from wire.dns import DnsPart
-from wire.events import Direction, RequestEvent
+from wire.events import Direction, LookupOutcome, RequestEvent
 from wire.qtap import ConnectionEvent, Endpoint, Meta, System
 
 DNS_PORT: Final = 53
@@ -30,6 +30,8 @@ MAX_CONNECTIONS: Final = 4_096
 """Followed at the same time; beyond, the longest silent is reported as ended."""
 MAX_PARTS: Final = 100
 """Lookups of one report; when there are more it goes out at once."""
+
+_COUNTED: Final = {outcome: f"dns.{outcome}" for outcome in LookupOutcome}
 
 InScope = Callable[[Connection], bool]
 _Key = tuple[int, str, int]
@@ -196,7 +198,7 @@ class DnsAudit:
         part = lookup_part(lookup, link.template, self._clock)
         event = lookup_event(part, lookup, link.template)
         self._counters.add("dns_lookups")
-        self._counters.add(f"dns.{event.outcome}")
+        self._counters.add(_COUNTED[event.outcome])
         if not policy.allows(LookupSubject(event, link.template, link.about)):
             self._counters.add("lookups_denied")
             return

@@ -14,7 +14,7 @@ from agent.link.exchange import Exchange
 from agent.link.settings import About
 from agent.plugins.subject import LookupNames, Subject
 from wire.dns import DnsAnswer, DnsPart
-from wire.events import MAX_TEXT_BYTES, DnsEvent, LookupOutcome, RequestEvent
+from wire.events import MAX_TEXT_BYTES, DnsEvent, RequestEvent
 
 _NS_IN_US: Final = 1_000
 _OF_CONNECTION: Final = (
@@ -36,7 +36,7 @@ def lookup_part(lookup: Lookup, template: RequestEvent, clock: WallClock) -> Dns
         lookup_id=uuid7(),
         name=lookup.question.name,
         query_type=type_name(lookup.question.type),
-        outcome=LookupOutcome(lookup.outcome.value),
+        outcome=lookup.outcome,
         rcode=answer.rcode_name if answer else "",
         transport="udp" if lookup.udp else "tcp",
         resolver_ip=template.destination_ip,

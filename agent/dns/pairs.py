@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Final
 
 from agent.capture.source import Connection, DnsMessage, Flow
@@ -11,6 +10,7 @@ from agent.counters import Counters
 from agent.dns.message import Head, Message, Question, head_of, parse_message
 from agent.dns.names import DnsError
 from agent.dns.stream import Stream
+from wire.events import LookupOutcome as Outcome
 
 TIMEOUT_NS: Final = 10_000_000_000
 """Stub resolvers give up after 5 s and servers seldom answer later; a later answer is counted."""
@@ -18,15 +18,6 @@ MAX_PENDING: Final = 10_000
 """Queries without an answer, of all processes; beyond, the oldest is given up and counted."""
 _QUERY: Final = 0
 _SENT: Final = Flow.SENT
-
-
-class Outcome(StrEnum):
-    ANSWERED = "answered"
-    """A whole answer came, whatever its code says."""
-    TRUNCATED = "truncated"
-    """The answer did not fit; the same question over TCP is a lookup of its own."""
-    MALFORMED = "malformed"
-    TIMEOUT = "timeout"
 
 
 class Lookup:
@@ -124,15 +115,18 @@ class Pairs:
 
     def _message(self, message: DnsMessage, data: bytes) -> bool:
         """``False``: these bytes were no DNS message."""
-        head = head_of(data)
-        if head is not None and head.opcode != _QUERY and head.plausible:
-            self._odd("other-opcode")
-            return True
         try:
             parsed = parse_message(data)
         except DnsError as error:
+            head = head_of(data)
+            if head is not None and head.opcode != _QUERY and head.plausible:
+                self._odd("other-opcode")
+                return True
             self._malformed(message, head, error.args[0], len(data))
             return False
+        if parsed.opcode != _QUERY:
+            self._odd("other-opcode")
+            return True
         if parsed.is_response:
             self._answer(message, parsed, len(data))
         elif parsed.question is not None:

@@ -10,9 +10,10 @@ import pytest
 from agent.capture.source import DnsMessage, Flow
 from agent.counters import Counters
 from agent.dns import pairs as module
-from agent.dns.pairs import TIMEOUT_NS, Lookup, Outcome, Pairs
+from agent.dns.pairs import TIMEOUT_NS, Lookup, Pairs
 from tests.agent.dns.packets import a, query, response
 from tests.agent.traffic import client
+from wire.events import LookupOutcome as Outcome
 
 S = 1_000_000_000
 
