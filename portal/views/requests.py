@@ -40,6 +40,7 @@ from pulse.analytics import (
     request_detail,
     search_requests,
 )
+from pulse.exports.services import list_export_note
 from qcloud.kernel.errors import Invalid, NotFound, QCloudError
 from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import scoped
@@ -179,6 +180,9 @@ def _slug(places: dict[UUID, EnvironmentInfo], row: RequestRow) -> str:
 def index(request: HttpRequest, here: Here) -> HttpResponseBase:
     chosen = read_range(request, default="24h")
     places = {place.id: place for place in environments(here.scope)}
+    if kind := request.GET.get("export", ""):
+        wanted = read_filter(request, chosen, list(places.values()))
+        list_export_note(actor=here.actor, chosen=wanted, kind=kind[:8])
     shown = table(
         request,
         _spec(request, places),

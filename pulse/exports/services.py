@@ -106,6 +106,22 @@ def export_create(
     return _info(row)
 
 
+def list_export_note(*, actor: Actor, chosen: TrafficFilter, kind: str) -> None:
+    """Somebody takes the list itself as a file, at once: checked and journalled alike, though
+    nobody knows the number before it is streamed. Raises ``Denied``.
+    """
+    scope = _own(actor)
+    with scoped(scope):
+        record(
+            actor=actor,
+            action="pulse.export.list",
+            object_kind="export",
+            object_id="requests",
+            scope=scope,
+            data={"format": kind, "filter": stored(chosen)},
+        )
+
+
 def export_open(*, actor: Actor, export_id: UUID) -> tuple[ExportInfo, Iterator[bytes]]:
     """The file's bytes in pieces. Raises ``Denied``, ``NotFound``, ``Conflict`` (not there
     yet, or over).
