@@ -103,6 +103,19 @@ class SpoolFull(QCloudError):
         )
 
 
+class SpoolShare(QCloudError):
+    """The account has as much waiting as is left free for all the others."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(
+            "pulse.spool_share",
+            503,
+            f"{waiting} bytes of this account wait in the spool, which holds {limit}; the rest is"
+            " kept free for others. The loader or the event store is behind or stopped. Nothing"
+            " of this batch was stored; send it again later",
+        )
+
+
 class SpoolFailed(QCloudError):
     def __init__(self, reason: str) -> None:
         super().__init__(

@@ -82,6 +82,10 @@ class SpoolFolder:
                 continue  # the loader has just finished it
         return total
 
+    def segment_names(self) -> set[str]:
+        """Of all segments. One that is closed meanwhile is seen at least once."""
+        return {path.stem for path in (*self.open_segments(), *self.closed_segments())}
+
     def sync(self) -> None:
         """Make names that were created or changed survive a power cut."""
         sync_names(self.path)

@@ -11,12 +11,13 @@ Nobody outside knows the mark, so nobody can hide a frame in there that names an
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
 import msgspec
@@ -104,6 +105,26 @@ def scan(segment: memoryview) -> Iterator[Frame | Damage]:
         else:
             frame, offset = found
             yield frame
+
+
+def frame_sizes(file: BinaryIO) -> Iterator[tuple[FrameHeader, int]]:
+    """Header and bytes (header and payload) of each frame up to the first damage, without
+    reading a payload and so without checking one.
+    """
+    mark = mark_of(memoryview(file.read(OPENING_SIZE)))
+    while mark is not None and file.read(MARK_SIZE) == mark:
+        prefix = file.read(_PREFIX.size)
+        if len(prefix) < _PREFIX.size:
+            return
+        magic, head_size, size, _checksum = _PREFIX.unpack(prefix)
+        if magic != MAGIC or head_size > _MAX_HEADER or size > _MAX_PAYLOAD:
+            return
+        try:
+            header = _decoder.decode(file.read(head_size))
+        except msgspec.MsgspecError:
+            return
+        yield header, _PREFIX.size + head_size + size
+        file.seek(size, os.SEEK_CUR)
 
 
 def _frame_at(segment: memoryview, offset: int, mark: bytes) -> tuple[Frame, int] | None:

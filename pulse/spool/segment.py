@@ -39,6 +39,11 @@ class Segment:
             self._path.unlink(missing_ok=True)
             raise
 
+    @property
+    def name(self) -> str:
+        """The same when it is closed."""
+        return self._path.stem
+
     def append(self, buffers: Sequence[Buffer], rows: int) -> None:
         """Write and sync, all or nothing.
 

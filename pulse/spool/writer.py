@@ -8,10 +8,12 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 import structlog
 
-from pulse.errors import SpoolFailed, SpoolFull
+from pulse.errors import SpoolFailed, SpoolFull, SpoolShare
+from pulse.spool.accounts import Waiting
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.frames import FrameHeader, encode_frame
 from pulse.spool.segment import Buffer, Segment, recover
@@ -27,7 +29,8 @@ DEFAULT_LIMIT: Final = 4 * 1024**3
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Queued:
+    account: UUID
     buffers: tuple[Buffer, Buffer]
     rows: int
     done: Future[None] = field(default_factory=Future)
@@ -41,15 +44,21 @@ class SpoolWriter:
     """Appends frames to the spool. One a spool; holds its ``ingest`` lock."""
 
     def __init__(self, folder: SpoolFolder, *, limit: int = DEFAULT_LIMIT) -> None:
-        """``limit``: bytes of all segments together. Raises ``SpoolInUse``, ``OSError``."""
+        """``limit``: bytes of all segments together. One account may have as many waiting as
+        are left free: half of them when it is alone, a third each when two are behind. So
+        whoever has nothing waiting finds room, whatever the others send.
+
+        Raises ``SpoolInUse``, ``OSError``.
+        """
         self._folder = folder
         self._limit = limit
         self._lock = folder.lock("ingest")
         recover(folder)
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Queued] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._backlog = folder.size()
+        self._accounts = Waiting(folder)
         self._segment: Segment | None = None
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
@@ -62,15 +71,19 @@ class SpoolWriter:
     def append(self, header: FrameHeader, payload: memoryview) -> Future[None]:
         """Queue one batch. The future ends when it is on disk, or with ``SpoolFailed``.
 
-        Raises ``SpoolFull``.
+        Raises ``SpoolFull``, ``SpoolShare``.
         """
-        waiting = _Waiting(encode_frame(header, payload), header.rows)
+        waiting = _Queued(header.account_id, encode_frame(header, payload), header.rows)
         with self._changed:
             if self._stopping:
                 raise SpoolFailed("the ingest process is stopping")
             if self._backlog + waiting.size > self._limit:
                 raise SpoolFull(self._limit)
+            has = self._accounts[waiting.account]
+            if has and has + waiting.size > self._limit - self._backlog:
+                raise SpoolShare(has, self._limit)
             self._backlog += waiting.size
+            self._accounts.queued(waiting.account, waiting.size)
             self._queue.append(waiting)
             self._changed.notify()
         return waiting.done
@@ -88,23 +101,31 @@ class SpoolWriter:
             batch, stopping = self._take()
             if batch:
                 self._commit(batch)
-            if self._segment is not None and (stopping or self._is_full(self._segment)):
+            if self._segment is None:
+                # Nothing may be let in, and so nothing rotate, before the loader has made room.
+                self._recount()
+            elif stopping or self._is_full(self._segment):
                 self._rotate()
             if stopping and not self._queue:
                 return
 
-    def _take(self) -> tuple[list[_Waiting], bool]:
+    def _take(self) -> tuple[list[_Queued], bool]:
         """What is queued now; waits for something, or until the open segment is due."""
         with self._changed:
             if not self._queue and not self._stopping:
-                self._changed.wait(None if self._segment is None else self._due_in())
+                self._changed.wait(self._due_in() if self._segment or self._backlog else None)
             taken = self._share()
             # Whoever gave up waiting was told nothing; from here on nobody can any more.
             batch = [waiting for waiting in taken if waiting.done.set_running_or_notify_cancel()]
-            self._backlog -= sum(waiting.size for waiting in taken if waiting.done.cancelled())
+            self._drop([waiting for waiting in taken if waiting.done.cancelled()])
             return batch, self._stopping
 
-    def _share(self) -> list[_Waiting]:
+    def _drop(self, given_up: list[_Queued]) -> None:
+        for waiting in given_up:
+            self._backlog -= waiting.size
+            self._accounts.dropped(waiting.account, waiting.size)
+
+    def _share(self) -> list[_Queued]:
         """The oldest that waits, then small before large: one write is bounded, and whoever
         sends little does not wait for the sync of all that another sends.
         """
@@ -121,7 +142,7 @@ class SpoolWriter:
         self._queue = deque(waiting for waiting in self._queue if id(waiting) not in left)
         return chosen
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def _commit(self, batch: list[_Queued]) -> None:
         try:
             segment = self._segment = self._segment or Segment(self._folder)
             buffers = [part for waiting in batch for part in (segment.mark, *waiting.buffers)]
@@ -130,13 +151,18 @@ class SpoolWriter:
             log.exception("spool: a write failed", batches=len(batch))
             self._refuse(batch, SpoolFailed(error.strerror or str(error)))
             return
+        with self._changed:
+            for waiting in batch:
+                self._accounts.written(segment.name, waiting.account, waiting.size)
         for waiting in batch:
             waiting.done.set_result(None)
 
-    def _refuse(self, batch: list[_Waiting], reason: SpoolFailed) -> None:
+    def _refuse(self, batch: list[_Queued], reason: SpoolFailed) -> None:
         # The file may be in a state that we do not know: go on in another one.
         if self._segment is not None:
             self._rotate()
+        with self._changed:
+            self._drop(batch)
         self._recount()
         for waiting in batch:
             waiting.done.set_exception(reason)
@@ -145,6 +171,7 @@ class SpoolWriter:
         return segment.size >= SEGMENT_BYTES or segment.rows >= SEGMENT_ROWS or self._due_in() <= 0
 
     def _due_in(self) -> float:
+        """Seconds; without a segment, until it is looked again what the loader has removed."""
         opened = self._segment.opened_at if self._segment else time.monotonic()
         return max(opened + SEGMENT_SECONDS - time.monotonic(), 0.0)
 
@@ -163,3 +190,4 @@ class SpoolWriter:
         with self._changed:
             queued = sum(waiting.size for waiting in self._queue)
             self._backlog = self._folder.size() + queued
+            self._accounts.only(self._folder.segment_names())
