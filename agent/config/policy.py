@@ -13,7 +13,7 @@ from agent.counters import Counters
 from agent.link.settings import About, LinkSettings
 from agent.metrics import Registry
 from agent.plugins.base import Check, Tools
-from agent.plugins.subject import Subject
+from agent.plugins.subject import Subject, resolve
 from agent.stores.base import Event, EventStore, StoreContext
 from agent.stores.registry import NO_STORES, OpenStores, open_stores
 from agent.who import WhoIs
@@ -21,6 +21,7 @@ from wire.config import Config
 from wire.config import EventStore as EventStoreConfig
 from wire.events import Direction, RequestEvent
 from wire.events import Event as PlatformEvent
+from wire.rules import Compiler
 
 HEADS_ONLY: Final = 16_384
 """Bytes of one call that are enough to see heads."""
@@ -90,8 +91,8 @@ class Policy:
         self.digest = digest
         self.counters = around.counters
         self.stores = open_stores(config, around.stores, former)
-        macros = {macro.name: macro.expr for macro in config.rulekit.macros}
-        tools = Tools(config, self.stores, self.counters, around.metrics, around.stores.out, macros)
+        rules = Compiler(resolve, {macro.name: macro.expr for macro in config.rulekit.macros})
+        tools = Tools(config, self.stores, self.counters, around.metrics, around.stores.out, rules)
         self._around = around
         self._pulse = _of_shape(self.stores.events, "pulse") + around.uplink_for(config)
         self._qtap = _of_shape(self.stores.events, "qtap")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from agent.counters import Counters
 from agent.metrics import Registry
-from agent.plugins.subject import Subject, resolve
+from agent.plugins.subject import Subject
 from agent.stores.base import Event
 from agent.stores.console import Console
 from agent.stores.registry import OpenStores
 from wire.config import Config
-from wire.rules import FAILED, MISSING, Rule, compile_rule, needs_headers
+from wire.rules import FAILED, MISSING, Compiler, Rule, needs_headers
 
 
 class Needs(NamedTuple):
@@ -77,11 +76,11 @@ class Tools(NamedTuple):
     counters: Counters
     metrics: Registry
     out: Console
-    macros: Mapping[str, str]
+    rules: Compiler
 
     def check(self, name: str, text: str) -> Check:
         """Raises ``RuleError``; a configuration that was parsed has no rule that does."""
-        return Check(name, compile_rule(text, resolve, self.macros), self.counters)
+        return Check(name, self.rules.rule(text), self.counters)
 
 
 def rule_needs(checks: list[Check]) -> Needs:

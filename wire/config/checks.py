@@ -10,7 +10,7 @@ from wire.config.decode import Decoder, near
 from wire.config.model import Config, Credential, EventStore, ObjectStore
 from wire.config.plugins import AccessLogs, DetectErrors, HttpCapture, Options, Qscan
 from wire.events import MAX_HEADER_NAME, MAX_HEADERS
-from wire.rules import FIELDS, RuleError, compile_rule, is_known
+from wire.rules import FIELDS, Compiler, RuleError, is_known
 from wire.rules.patterns import searcher
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w*)\s*\}\}")
@@ -43,17 +43,17 @@ _OF_OTHER_STORES: Final = {
 def check(config: Config, reader: Decoder) -> None:
     """Report what is wrong or dangerous to ``reader``."""
     _stores(config, reader)
-    macros = _macros(config, reader)
+    rules = _macros(config, reader)
     for index, rule in enumerate(config.control.rules):
         place = f"control.rules[{index}]"
-        _rule(rule.expr, f"{place}.expr", macros, reader)
+        _rule(rule.expr, f"{place}.expr", rules, reader)
         if not rule.actions:
             reader.warn(place, "has no actions, so it decides nothing: add allow or deny")
     _references(config, reader)
     for name, stack in config.stacks.items():
         for index, plugin in enumerate(stack.plugins):
             place = f"stacks.{name}.plugins[{index}].config"
-            _plugin(plugin.config, place, config, macros, reader)
+            _plugin(plugin.config, place, config, rules, reader)
         _qscan_level(name, config, reader)
     for index, custom in enumerate(config.tap.filters.custom):
         if custom.strategy == "regex":
@@ -217,7 +217,7 @@ def _references(config: Config, reader: Decoder) -> None:
             )
 
 
-def _macros(config: Config, reader: Decoder) -> dict[str, str]:
+def _macros(config: Config, reader: Decoder) -> Compiler:
     macros: dict[str, str] = {}
     for index, macro in enumerate(config.rulekit.macros):
         place = f"rulekit.macros[{index}]"
@@ -226,14 +226,15 @@ def _macros(config: Config, reader: Decoder) -> dict[str, str]:
         if macro.name in macros:
             reader.error(f"{place}.name", f"the macro {macro.name} is defined twice")
         macros[macro.name] = macro.expr
+    rules = Compiler(lambda _: None, macros)
     for index, macro in enumerate(config.rulekit.macros):
-        _rule(macro.expr, f"rulekit.macros[{index}].expr", macros, reader)
-    return macros
+        _rule(macro.expr, f"rulekit.macros[{index}].expr", rules, reader)
+    return rules
 
 
-def _rule(text: str, place: str, macros: Mapping[str, str], reader: Decoder) -> None:
+def _rule(text: str, place: str, rules: Compiler, reader: Decoder) -> None:
     try:
-        rule = compile_rule(text, lambda _: None, macros)
+        rule = rules.rule(text)
     except RuleError as error:
         line, column = reader.position(place)
         scalar = reader.scalars.get(place)
@@ -257,12 +258,10 @@ def _regex(source: str, place: str, reader: Decoder) -> None:
         reader.error(place, error.message)
 
 
-def _plugin(
-    options: Options, place: str, config: Config, macros: Mapping[str, str], reader: Decoder
-) -> None:
+def _plugin(options: Options, place: str, config: Config, rules: Compiler, reader: Decoder) -> None:
     if isinstance(options, HttpCapture | AccessLogs):
         for index, expr in enumerate([rule.expr for rule in options.rules]):
-            _rule(expr, f"{place}.rules[{index}].expr", macros, reader)
+            _rule(expr, f"{place}.rules[{index}].expr", rules, reader)
     if isinstance(options, DetectErrors):
         _error_rules(options, place, reader)
     store = getattr(options, "object_store_id", "")

@@ -5,7 +5,7 @@
 passes. The language is Rulekit's (github.com/qpoint-io/rulekit): its README is the source.
 """
 
-from wire.rules.compiler import FAILED, MISSING, Resolve, Rule, compile_rule
+from wire.rules.compiler import FAILED, MISSING, Compiler, Resolve, Rule, compile_rule
 from wire.rules.errors import RuleError
 from wire.rules.fields import FIELDS, canonical, is_known, needs_headers
 from wire.rules.parser import parse_rule
@@ -14,6 +14,7 @@ __all__ = [
     "FAILED",
     "FIELDS",
     "MISSING",
+    "Compiler",
     "Resolve",
     "Rule",
     "RuleError",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from wire.rules.ast import And, Array, Call, Compare, Expression, Field, Literal, Not, Operand, Or
-from wire.rules.errors import RuleError
+from wire.rules.errors import MacroError, RuleError
 from wire.rules.fast import field_and_literal, field_in_texts, field_starts
 from wire.rules.operations import (
     FAILED,
@@ -31,7 +31,13 @@ from wire.rules.parser import parse_rule
 from wire.rules.patterns import searcher
 from wire.rules.tokens import Pattern
 
-__all__ = ["FAILED", "MISSING", "Resolve", "Rule", "compile_rule"]
+__all__ = ["FAILED", "MISSING", "Compiler", "Resolve", "Rule", "compile_rule"]
+
+MAX_DEPTH: Final = 128
+"""Of a rule with its macros written out: each level is a frame of the interpreter's stack."""
+MAX_WEIGHT: Final = 4_000
+"""Questions of a rule with its macros written out, each as often as it is called: a macro that
+calls another twice, which calls a third twice, would else be asked for ever."""
 
 Getter = Callable[[Any], Any]
 """From the subject to a field's value; ``None``: it has none."""
@@ -58,26 +64,62 @@ class Rule:
         """Canonical names, of macros too."""
 
 
+class _Macro(NamedTuple):
+    """A compiled macro, with what it adds to whoever calls it."""
+
+    test: Test
+    fields: frozenset[str]
+    weight: int
+    height: int
+
+
 def compile_rule(text: str, resolve: Resolve, macros: Mapping[str, str] = _NO_MACROS) -> Rule:
     """Raises ``RuleError``: no rule, an unknown macro, or macros that call each other."""
-    compiler = _Compiler(resolve, macros)
-    return Rule(text, compiler.test(parse_rule(text)), frozenset(compiler.fields))
+    return Compiler(resolve, macros).rule(text)
 
 
-class _Compiler:
-    def __init__(self, resolve: Resolve, macros: Mapping[str, str]) -> None:
-        self.fields: set[str] = set()
+class Compiler:
+    """Rules that share their macros: each of these is compiled once, or refused once."""
+
+    def __init__(self, resolve: Resolve, macros: Mapping[str, str] = _NO_MACROS) -> None:
+        self._fields: set[str] = set()
         self._resolve = resolve
         self._macros = macros
-        self._done: dict[str, Test] = {}
+        self._done: dict[str, _Macro | str] = {}
+        """By name; a text says what is wrong with it."""
         self._open: list[str] = []
+        self._weight = self._depth = self._deepest = 0
 
-    def test(self, node: Expression) -> Test:
+    def rule(self, text: str) -> Rule:
+        """Raises ``RuleError``."""
+        self._weight = self._depth = self._deepest = 0
+        self._fields = set()
+        return Rule(text, self._test(parse_rule(text)), frozenset(self._fields))
+
+    def _test(self, node: Expression) -> Test:
+        self._depth += 1
+        self._grow(1, 0, node)
+        try:
+            return self._made(node)
+        finally:
+            self._depth -= 1
+
+    def _grow(self, weight: int, height: int, node: Expression) -> None:
+        self._weight += weight
+        self._deepest = max(self._deepest, self._depth + height)
+        if self._deepest > MAX_DEPTH:
+            raise MacroError(f"macros and rule are nested more than {MAX_DEPTH} deep", node.offset)
+        if self._weight > MAX_WEIGHT:
+            raise MacroError(
+                f"more than {MAX_WEIGHT:,} questions with all macros written out", node.offset
+            )
+
+    def _made(self, node: Expression) -> Test:
         if isinstance(node, Or | And):
-            parts = tuple(self.test(part) for part in node.parts)
+            parts = tuple([self._test(part) for part in node.parts])
             return _any(parts) if isinstance(node, Or) else _all(parts)
         if isinstance(node, Not):
-            return _not(self.test(node.inner))
+            return _not(self._test(node.inner))
         if isinstance(node, Compare):
             return self._compare(node)
         if isinstance(node, Call):
@@ -106,7 +148,7 @@ class _Compiler:
             values = tuple(item.value for item in node.items)
             return lambda _: values
         if isinstance(node, Field):
-            self.fields.add(node.path)
+            self._fields.add(node.path)
             return self._resolve(node.path) or _nothing
         return self._call(node)
 
@@ -125,18 +167,36 @@ class _Compiler:
     def _macro(self, node: Call) -> Getter:
         if node.name in self._open:
             circle = " → ".join([*self._open, node.name])
-            raise RuleError(f"macros call each other in a circle: {circle}", node.offset)
-        if node.name not in self._done:
-            self._open.append(node.name)
-            try:
-                self._done[node.name] = self.test(parse_rule(self._macros[node.name]))
-            except RuleError as error:
-                if "circle" in error.message:
-                    raise
-                raise RuleError(f"in {node.name}(): {error.message}", node.offset) from error
-            finally:
-                self._open.pop()
-        return self._done[node.name]
+            raise MacroError(f"macros call each other in a circle: {circle}", node.offset)
+        known = self._done.get(node.name)
+        if known is None:
+            known = self._compiled(node)
+        elif isinstance(known, _Macro):
+            self._fields |= known.fields
+            self._grow(known.weight, known.height, node)
+        if isinstance(known, str):
+            raise MacroError(known, node.offset)
+        return known.test
+
+    def _compiled(self, node: Call) -> _Macro | str:
+        outer = self._fields, self._weight, self._deepest
+        self._fields, self._deepest = set(), self._depth
+        self._open.append(node.name)
+        try:
+            test = self._test(parse_rule(self._macros[node.name]))
+        except RuleError as error:
+            inside = isinstance(error, MacroError)
+            message = error.message if inside else f"in {node.name}(): {error.message}"
+            # Also what is too much here alone: the document is refused, and soon.
+            self._done[node.name] = message
+            return message
+        finally:
+            self._open.pop()
+            fields, deepest = self._fields, self._deepest
+            self._fields, self._deepest = outer[0] | fields, max(outer[2], deepest)
+        done = _Macro(test, frozenset(fields), self._weight - outer[1], deepest - self._depth)
+        self._done[node.name] = done
+        return done
 
 
 def _fast(node: Compare, left: Getter) -> Test | None:

@@ -10,3 +10,7 @@ class RuleError(ValueError):
         super().__init__(message)
         self.message = message
         self.offset = offset
+
+
+class MacroError(RuleError):
+    """What is wrong with a macro, or with all of them together, told where it is called."""

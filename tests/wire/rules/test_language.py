@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from wire.rules import FAILED, FIELDS, MISSING, RuleError, canonical, compile_rule, is_known
+from wire.rules import (
+    FAILED,
+    FIELDS,
+    MISSING,
+    Compiler,
+    RuleError,
+    canonical,
+    compile_rule,
+    is_known,
+)
 
 EXCHANGE: dict[str, Any] = {
     "http.req.method": "POST",
@@ -169,3 +178,39 @@ def test_macros_are_compiled_once_and_give_their_fields() -> None:
     assert rule.fields == {"http.req.host", "http.res.status"}
     with pytest.raises(RuleError, match="circle: a → b → a"):
         compile_rule("a()", lambda _: None, {"a": "b()", "b": "a()"})
+
+
+def _chain(length: int, text: str) -> dict[str, str]:
+    """``m0`` asks a field; each further macro is ``text`` with the one before it in it."""
+    return {"m0": "tls"} | {f"m{n}": text.format(f"m{n - 1}()") for n in range(1, length)}
+
+
+@pytest.mark.parametrize(
+    ("first", "length", "text", "reason"),
+    [
+        (200, 3_000, "{0}", "nested more than 128 deep"),
+        (100, 3_000, "not {0}", "nested more than 128 deep"),
+        (20, 60, "{0} and {0}", "more than 4,000 questions"),
+        (20, 40, "tls or ({0} and {0})", "more than 4,000 questions"),
+    ],
+)
+def test_macros_that_never_end_are_refused_at_once(
+    first: int, length: int, text: str, reason: str
+) -> None:
+    """Each level of the last two would double the time that an exchange costs."""
+    compiler = Compiler(lambda _: None, _chain(length, text))
+    began = time.monotonic()
+    for number in (length - 1, *range(first, length)):
+        with pytest.raises(RuleError, match=reason):
+            compiler.rule(f"m{number}()")
+    assert time.monotonic() - began < 5
+
+
+def test_macros_within_the_bounds_are_told_wherever_they_are_called() -> None:
+    macros = _chain(60, "{0} and http.res.status > 1")
+    compiler = Compiler(lambda path: lambda fields: fields.get(path), macros)
+    first, second = compiler.rule("m30() or m30()"), compiler.rule("not m59()")
+    for rule in (first, second):
+        assert rule.fields == {"tls", "http.res.status"}
+    facts = {"tls": True, "http.res.status": 200}
+    assert (first.evaluate(facts), second.evaluate(facts)) == (True, False)
