@@ -74,8 +74,16 @@ class Engine:
             self._anchor = chdb.connect(self._path + options)
 
     def close(self) -> None:
-        """Let the engine write what it holds and stop."""
+        """Let the engine write what it holds and stop.
+
+        No statement may run: the engine's memory goes, and a thread in it reads what is gone.
+        """
         self._anchor.close()
+
+    def cancel_all(self) -> None:
+        """Asks every statement to end; it may take a moment, and some cannot."""
+        with _translated():
+            self._anchor.query("KILL QUERY WHERE query NOT LIKE 'KILL QUERY%' ASYNC")
 
     @contextmanager
     def statement(self, database: str, settings: Mapping[str, str]) -> Iterator[Statement]:
@@ -91,12 +99,12 @@ class Engine:
         try:
             with _translated():
                 handle = chdb.connect(self._path)
+            statement = Statement(handle)
             try:
-                statement = Statement(handle)
                 statement.prepare(database, self._bounded(settings))
                 yield statement
             finally:
-                handle.close()
+                statement.close()
         finally:
             self._slots.release()
 
@@ -118,6 +126,16 @@ class Statement:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
+        self._result: Any = None
+
+    def close(self) -> None:
+        """The handle goes, and before it a result whose reader went away half-way."""
+        try:
+            if self._result is not None:
+                with _translated():
+                    self._result.close()
+        finally:
+            self._handle.close()
 
     def prepare(self, database: str, settings: Mapping[str, str]) -> None:
         with _translated():
@@ -161,16 +179,13 @@ class Statement:
 
     def _stream(self, sql: str, output_format: str) -> Iterator[bytes]:
         with _translated():
-            result = self._handle.send_query(sql, output_format)
-        try:
-            while True:
-                with _translated():
-                    block = next(result, None)
-                if block is None:
-                    return
-                yield block.bytes()
-        finally:
-            result.close()
+            result = self._result = self._handle.send_query(sql, output_format)
+        while True:
+            with _translated():
+                block = next(result, None)
+            if block is None:
+                return
+            yield block.bytes()
 
 
 @contextmanager

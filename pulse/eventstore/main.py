@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import signal
 import sys
 import threading
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -18,6 +19,11 @@ from qcloud.kernel.env import Env
 from qcloud.kernel.logs import configure_logging
 
 log = structlog.get_logger(__name__)
+
+_FINISH_SECONDS: Final = 4.0
+"""For statements that run when the store is told to stop …"""
+_CANCEL_SECONDS: Final = 4.0
+"""… and for those that were cancelled then. Both together end before a supervisor kills."""
 
 
 class StartRefused(RuntimeError):
@@ -97,6 +103,13 @@ def _listen(settings: EventStoreSettings, engine: Engine) -> None:
         _stop_on_signal(server)
         log.info("eventstore ready", host=settings.host, port=server.server_port)
         server.serve_forever(poll_interval=0.2)
+    if not server.drained(_FINISH_SECONDS, _CANCEL_SECONDS):
+        # The engine cannot be taken down under a statement: that ends in its memory, with
+        # whatever happens to be there. What is committed is on disk.
+        log.warning("eventstore stopped at once: a statement does not end")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _stop_on_signal(server: EventStoreServer) -> None:

@@ -10,7 +10,6 @@ import base64
 import hmac
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from uuid import uuid4
 
 import structlog
 
+from pulse.eventstore.connections import Connections
 from pulse.eventstore.engine import TOO_MANY, Answer, Engine, EngineError, Statement, Summary
 from pulse.eventstore.request import (
     BadRequest,
@@ -60,20 +60,36 @@ class EventStoreServer(ThreadingHTTPServer):
         """Raises ``OSError`` when the port is taken."""
         self.settings = settings
         self.engine = engine
-        self._connections = threading.BoundedSemaphore(settings.max_connections)
+        self.connections = Connections(settings.max_connections)
         super().__init__((settings.host, settings.port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._connections.acquire(blocking=False):
+        if not self.connections.opened(request):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread could be started for it.
+            self.connections.closed(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._connections.release()
+            self.connections.closed(request)
+
+    def drained(self, finish_seconds: float, cancel_seconds: float) -> bool:
+        """Whether no statement runs any more. Call it when the server listens no longer.
+
+        What has begun may finish; after ``finish_seconds`` it is cancelled.
+        """
+        if self.connections.ended(finish_seconds):
+            return True
+        self.engine.cancel_all()
+        self.connections.cut()
+        return self.connections.ended(cancel_seconds)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client that went away, or a defect of ours: logged, the server goes on."""
@@ -92,6 +108,16 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 64 * 1024
     disable_nagle_algorithm = True
     server: EventStoreServer
+
+    def handle_one_request(self) -> None:
+        if self.server.connections.waits(self.request):
+            super().handle_one_request()
+        else:
+            self.close_connection = True
+
+    def parse_request(self) -> bool:
+        self.server.connections.works(self.request)
+        return super().parse_request()
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]

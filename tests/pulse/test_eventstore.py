@@ -20,7 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from pulse.errors import StoreUnavailable
 from pulse.eventstore.main import main
 from pulse.eventstore.settings import EventStoreSettings
-from pulse.store.client import Store
+from pulse.store.client import ClickHouseError, Store, unavailable
 from pulse.store.migrate import migrate, names
 from tests.pulse.processes import PASSWORD, EventStoreProcess, free_port
 
@@ -130,6 +130,61 @@ def test_killed_and_started_again_it_has_every_committed_row(own: EventStoreProc
     own.start()
     rows = Store(own.settings()).client().query("SELECT a FROM t ORDER BY a").result_rows
     assert rows == [(number,) for number in range(5)]
+
+
+_ENDLESS = "SELECT max(sipHash64(number)) FROM numbers(1000000000000)"
+
+
+def _under_way(client: Client, statements: int) -> None:
+    """Returns when so many run, this question not counted."""
+    deadline = time.monotonic() + 20
+    while int(str(client.command("SELECT count() FROM system.processes"))) <= statements:
+        assert time.monotonic() < deadline
+
+
+def test_told_to_stop_it_finishes_what_has_begun(own: EventStoreProcess) -> None:
+    store = Store(own.settings(database="default"))
+    client = store.client()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.command, "SELECT sleepEachRow(1) FROM numbers(2)")
+        _under_way(client, 1)
+        assert own.stop() == 0
+        assert asked.result() == "0\n0"
+    with pytest.raises(StoreUnavailable), unavailable(store.settings):
+        client.command("SELECT 1")
+
+
+def test_told_to_stop_it_cancels_what_does_not_end(own: EventStoreProcess) -> None:
+    """The engine was once taken away from under its statements, and died of it."""
+    client = Store(own.settings(database="default")).client()
+    client.command("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(client.command, _ENDLESS) for _ in range(3)]
+        asked.append(pool.submit(client.command, f"INSERT INTO t {_ENDLESS}"))
+        _under_way(client, 4)
+        assert own.stop() == 0
+        for each in asked:
+            with pytest.raises(ClickHouseError):
+                each.result()
+    assert "eventstore stopped" in own.log.read_text().splitlines()[-1]
+    own.start()
+    again = Store(own.settings(database="default")).client()
+    assert again.command("SELECT count() FROM t") == 0
+
+
+def test_a_reader_that_hangs_up_half_way_leaves_no_statement(own: EventStoreProcess) -> None:
+    headers = {"X-ClickHouse-User": "qcloud", "X-ClickHouse-Key": PASSWORD}
+    sql = "SELECT number, rand64() FROM numbers(1000000000) FORMAT Native"
+    for _ in range(4):
+        connection = HTTPConnection("127.0.0.1", own.port, timeout=10)
+        connection.request("POST", "/", sql, headers)
+        with closing(connection):
+            assert connection.getresponse().read(100_000)
+    client = Store(own.settings(database="default")).client()
+    deadline = time.monotonic() + 20
+    while client.command("SELECT count() FROM system.processes") != 1:
+        assert time.monotonic() < deadline
+    assert own.stop() == 0
 
 
 def test_a_second_process_on_the_same_folder_is_refused(own: EventStoreProcess) -> None:
