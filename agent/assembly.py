@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
+from agent.certificates.watch import CertificateWatch
 from agent.config.current import PLATFORM, Configuration
 from agent.config.policy import Surroundings
 from agent.config.source import FileSource, SourceError, UrlSource, Watcher, source_of
@@ -126,6 +127,7 @@ def _runner(
     boot = new_boot(options.data_dir / "spool")
     scope = _scope(options)
     way = _way(options, own, registration_token, _Parts(counters, boot, stack))
+    certificates = CertificateWatch(counters=counters)
     managed = way.uplink if own is None else None
     around = Surroundings(
         base=LinkSettings(
@@ -140,6 +142,7 @@ def _runner(
         tags=deployment_tags(options.tags),
         uplink=managed,
         way=way if own is not None else None,
+        saw=certificates.saw,
     )
     configuration = Configuration(around, options.config or PLATFORM)
     if managed is not None:
@@ -162,6 +165,7 @@ def _runner(
         refresh_scope=scope.refresh,
         boot=boot,
         memory_limit=options.memory_limit,
+        certificates=certificates,
         pulse=pulse,
     )
     _status_server(options, pages(runner.status, around.metrics, pulse), stack)

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from agent.capture.source import Source
+from agent.certificates.watch import CertificateWatch
 from agent.config.current import Configuration
 from agent.config.policy import Policy
 from agent.config.source import Watcher
@@ -58,6 +59,7 @@ class Runner:
         refresh_scope: Callable[[], None],
         boot: UUID,
         memory_limit: int,
+        certificates: CertificateWatch,
         pulse: Pulse | None = None,
     ) -> None:
         self._open_source = open_source
@@ -77,6 +79,7 @@ class Runner:
         self._dns = DnsAudit(
             counters=counters, in_scope=in_scope, agent=agent_version(), instance=str(boot)
         )
+        self._certificates = certificates
         self._state = "starting"
         self._began = time.monotonic()
         self._stop = False
@@ -128,6 +131,7 @@ class Runner:
     def _use(self, policy: Policy) -> None:
         self._policy = policy
         self._reporter.active = policy.reports_connections
+        self._certificates.use(policy)
 
     # -- the loop ------------------------------------------------------------------
 
@@ -199,6 +203,7 @@ class Runner:
             # Also when the configuration names it no longer: its last events are to be written.
             self._way.uplink.tick()
         self._dns.tick()
+        self._certificates.tick()
         policy = self._configuration.take()
         if policy is not None:
             self._use(policy)
@@ -253,6 +258,7 @@ class Runner:
         self._status_file.write(self.status())
         linker.shutdown(time.monotonic_ns())
         self._dns.shutdown()
+        self._certificates.stop()
         self._connections = 0
         deadline = time.monotonic() + DRAIN_SECONDS
         if self._watcher is not None:

@@ -281,11 +281,57 @@ class DnsEvent(Event, kw_only=True, tag="dns", gc=False):
     pod_namespace: Name = ""
 
 
+class CertificateEvent(Event, kw_only=True, tag="certificate", gc=False):
+    """The certificate that a server showed when the agent asked it, once a day.
+
+    Only with ``qcloud.certificates`` in the agent's configuration.
+    """
+
+    # ``timestamp``: when it was asked.
+    check_id: UUID
+    """UUIDv7, unique for ever."""
+    connection_id: UUID
+    """Of the last exchange with it."""
+    direction: Direction
+    """``ingress``: a server of this node."""
+    replayed: bool = False
+    host: Name
+    """The name that was asked for; the address of a server without a name of its own."""
+    destination_ip: Name = ""
+    destination_port: Port = 0
+    subject: Name = ""
+    """Common name."""
+    issuer: Name = ""
+    """As RFC 4514 writes it."""
+    names: Text = ""
+    """Host names and addresses that it is for, one a line, as many as fit."""
+    serial: Name = ""
+    """Hexadecimal."""
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    """Of the certificate."""
+    not_before: Count = 0
+    """Seconds since 1970: certificates that never expire say 9999, which no clock holds."""
+    not_after: Count
+    verified: bool = False
+    """The node trusts its chain, and it is for this host."""
+    problem: Name = ""
+    """Why not."""
+    tls_version: Name = ""
+    hostname: Name = ""
+    """The node."""
+    exe: Name = ""
+    """Who talked to it last, or serves it."""
+    container_name: Name = ""
+    pod_name: Name = ""
+    pod_namespace: Name = ""
+
+
 EVENT_TYPES: Final[dict[str, type[Event]]] = {
     "request": RequestEvent,
     "issue": IssueEvent,
     "artifact_record": ArtifactEvent,
     "dns": DnsEvent,
+    "certificate": CertificateEvent,
 }
 """By what stands in ``type``."""
 KIND_OF: Final = {struct: kind for kind, struct in EVENT_TYPES.items()}

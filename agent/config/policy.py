@@ -64,6 +64,8 @@ class Surroundings(NamedTuple):
     configuration says."""
     way: Way | None = None
     """To the platform that a configuration of one's own names."""
+    saw: Callable[[RequestEvent], None] | None = None
+    """Told of every exchange that a platform is told of, where certificates are looked at."""
 
     @property
     def counters(self) -> Counters:
@@ -97,6 +99,7 @@ class Policy:
         self._pulse = _of_shape(self.stores.events, "pulse") + around.uplink_for(config)
         self._qtap = _of_shape(self.stores.events, "qtap")
         self._all = self._pulse + self._qtap
+        self._saw = around.saw if self.checks_certificates else None
         self.search_headers = tuple(sorted({name.lower() for name in config.qcloud.search_headers}))
         self._build_control(tools)
         self._build_plans(tools)
@@ -170,7 +173,14 @@ class Policy:
                 return allowed
         return self._allow
 
+    @property
+    def checks_certificates(self) -> bool:
+        """Servers are to be asked for their certificates, and there is a platform to tell."""
+        return self.config.qcloud.certificates and bool(self._pulse)
+
     def report(self, event: RequestEvent) -> None:
+        if self._saw is not None:
+            self._saw(event)
         for store in self._pulse:
             store.emit(event)
 

@@ -15,9 +15,8 @@ from wire.events import EVENT_TYPES
 
 _DISTINCT: Final = frozenset(
     {
-        "path", "request_id", "connection_id", "lookup_id", "addresses", "auth_token_mask",
-        "auth_token_hash", "object_digest", "digest", "url",
-        "headers",
+        "path", "request_id", "connection_id", "lookup_id", "check_id", "addresses",
+        "auth_token_mask", "auth_token_hash", "object_digest", "digest", "url", "headers",
     }
 )  # fmt: skip
 """Texts that seldom repeat; of the others each is sent once a batch."""

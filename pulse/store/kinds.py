@@ -31,6 +31,7 @@ KINDS: Final = {
     "issue": Kind("reported_issues", ("vendor", "route")),
     "artifact_record": Kind("artifacts", ("route",)),
     "dns": Kind("dns_lookups"),
+    "certificate": Kind("certificates", ("vendor",)),
 }
 """By what stands in an event's ``type``."""
 EVENT_TABLES: Final = tuple(kind.table for kind in KINDS.values())

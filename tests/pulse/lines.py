@@ -9,6 +9,7 @@ from uuid import UUID
 from qcloud.kernel.ids import new_id
 from wire.events import (
     ArtifactEvent,
+    CertificateEvent,
     Direction,
     DnsEvent,
     Event,
@@ -68,6 +69,30 @@ def dns(**changes: Any) -> DnsEvent:
             "destination_port": 53,
             "hostname": "node-1",
             "exe": "/usr/bin/curl",
+            **changes,
+        }
+    )
+
+
+def certificate(**changes: Any) -> CertificateEvent:
+    """What ``api.example.com`` showed: it expires a month after ``NOON``."""
+    return CertificateEvent(
+        **{
+            "timestamp": NOON,
+            "check_id": UUID(bytes=new_id().bytes),
+            "connection_id": UUID(bytes=new_id().bytes),
+            "direction": Direction.EGRESS_EXTERNAL,
+            "host": "api.example.com",
+            "destination_ip": "203.0.113.7",
+            "destination_port": 443,
+            "subject": "api.example.com",
+            "issuer": "CN=Test CA",
+            "names": "api.example.com\nwww.example.com",
+            "serial": "2a",
+            "sha256": "c" * 64,
+            "not_after": int(NOON.timestamp()) + 30 * 86_400,
+            "verified": True,
+            "hostname": "node-1",
             **changes,
         }
     )

@@ -25,7 +25,7 @@ from pulse.store.kinds import CLOCK, KINDS, ORIGIN
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import Scope, Tier, unscoped
 from tests.pulse.door import Sender, Somebody, Tokens, door
-from tests.pulse.lines import NOON, artifact, dns, event, issue, lines
+from tests.pulse.lines import NOON, artifact, certificate, dns, event, issue, lines
 from wire.events import EVENT_TYPES, KIND_OF, Event
 from wire.protocol import COLUMNS_CONTENT_TYPE
 
@@ -79,9 +79,10 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
     broken = issue(path="/users/4711", conditions="status_code\nduration", host="api.stripe.com")
     part = artifact(digest="b" * 40, size_bytes=77, qscan=True, qscan_monitors="EMAIL,PHONE")
     asked = dns(name="api.stripe.com", addresses="10.1.2.3\n2001:db8::1", attempts=2)
+    shown = certificate(host="api.stripe.com", not_after=253_402_300_799)
     with door(IngestSettings(spool=spool.path), Tokens(owner=owner)) as client:
         sender = Sender(client)
-        for some in ([event(), event()], [broken], [part], [asked]):
+        for some in ([event(), event()], [broken], [part], [asked], [shown]):
             kind = KIND_OF[type(some[0])]
             body, headers = lines(*some), {KIND: kind}
             if form == "columns":
@@ -90,7 +91,8 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
             assert sender.send(body, **headers).json()["accepted"] == len(some)
             assert sender.again(body, sender.sequence, **headers).status_code == 200
     load_all(spool, store)
-    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 1, "dns": 1}
+    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 1, "dns": 1,
+                             "certificate": 1}  # fmt: skip
     (found,) = ask_as_system(
         "test", "SELECT account_id, agent_id, rule, conditions, route, vendor, timestamp,"
         " request_id, status, replayed FROM reported_issues", {}, store=store,
@@ -111,8 +113,16 @@ def test_each_kind_reaches_its_table_once(spool: SpoolFolder, store: Store, form
     assert tuple(lookup) == (
         "api.stripe.com", "A", "answered", "NOERROR", "10.1.2.3\n2001:db8::1", 2, "udp", False,
     )  # fmt: skip
+    (seen,) = ask_as_system(
+        "test", "SELECT host, vendor, destination_port, not_after, not_before, verified, names"
+        " FROM certificates", {}, store=store,
+    )  # fmt: skip
+    assert tuple(seen) == (
+        "api.stripe.com", "Stripe", 443, 253_402_300_799, 0, True,
+        "api.example.com\nwww.example.com",
+    )  # fmt: skip
     with unscoped("test"):
-        assert [(x.rows, x.duplicates) for x in Load.objects.all()] == [(5, 4)]
+        assert [(x.rows, x.duplicates) for x in Load.objects.all()] == [(6, 5)]
         # Usage counts requests alone.
         assert [x.hour for x in TouchedHour.objects.all()] == [NOON]
 
@@ -138,7 +148,8 @@ def test_a_loader_killed_between_two_kinds(spool: SpoolFolder, store: Store, at:
     with pytest.raises(Killed):
         dying._settle(load, [frame for _, frame in named])
     load_all(spool, store)
-    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 3, "dns": 0}
+    assert counts(store) == {"request": 2, "issue": 1, "artifact_record": 3, "dns": 0,
+                             "certificate": 0}  # fmt: skip
     with unscoped("test"):
         assert [x.state for x in Load.objects.all()] == ["done"]
 
@@ -157,7 +168,8 @@ def test_a_load_whose_segments_are_gone_is_counted_over_all_tables(
     for path in spool.closed_segments():
         path.unlink()
     load_all(spool, store)
-    assert counts(store) == {"request": 1, "issue": 2, "artifact_record": 0, "dns": 0}
+    assert counts(store) == {"request": 1, "issue": 2, "artifact_record": 0, "dns": 0,
+                             "certificate": 0}  # fmt: skip
     with unscoped("test"):
         assert [x.state for x in Load.objects.all()] == ["done"]
 
@@ -200,17 +212,21 @@ def test_a_frame_of_a_kind_that_is_not_known_is_put_aside(spool: SpoolFolder, st
         writer.append(header, memoryview(payload)).result(10)
     writer.close()
     load_all(spool, store)
-    assert counts(store) == {"request": 1, "issue": 0, "artifact_record": 0, "dns": 0}
+    assert counts(store) == {"request": 1, "issue": 0, "artifact_record": 0, "dns": 0,
+                             "certificate": 0}  # fmt: skip
     assert len(list(spool.quarantine.iterdir())) == 1
 
 
 @database
 def test_walls_and_erasure_hold_for_every_kind(spool: SpoolFolder, store: Store) -> None:
+    def every_kind() -> list[Event]:
+        return [event(), issue(), artifact(), dns(), certificate()]
+
     leaving, staying = Somebody(), Somebody()
     with door(IngestSettings(spool=spool.path), Tokens(a=leaving, b=staying)) as client:
         for token in ("a", "b"):
             sender = Sender(client, token=token)
-            assert {send(sender, e) for e in (event(), issue(), artifact(), dns())} == {200}
+            assert {send(sender, e) for e in every_kind()} == {200}
     load_all(spool, store)
     for row in KINDS.values():
         sql = f"SELECT DISTINCT account_id FROM {row.table}"  # noqa: S608
@@ -218,7 +234,8 @@ def test_walls_and_erasure_hold_for_every_kind(spool: SpoolFolder, store: Store)
         assert list(ask(_scope(Somebody()), sql, {}, store=store)) == []
     found = erase(leaving.account_id, store=store)
     of_events = {row.table: found.before[row.table] for row in KINDS.values()}
-    assert of_events == {"requests": 1, "reported_issues": 1, "artifacts": 1, "dns_lookups": 1}
+    assert of_events == {"requests": 1, "reported_issues": 1, "artifacts": 1, "dns_lookups": 1,
+                         "certificates": 1}  # fmt: skip
     assert found.complete
     assert set(counts(store).values()) == {1}
 

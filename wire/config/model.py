@@ -249,6 +249,13 @@ class Ours:
             ours=True,
         ),
     )
+    certificates: bool = field(
+        default=False,
+        metadata=about(
+            "look once a day at the certificates of the servers that processes talk HTTPS to",
+            ours=True,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""When certificates of servers that the node's processes talk to expire. Off by default."""
