@@ -12,7 +12,7 @@ from uuid import UUID
 from agent.certificates.watch import CertificateWatch
 from agent.config.current import PLATFORM, Configuration
 from agent.config.policy import Surroundings
-from agent.config.source import FileSource, SourceError, UrlSource, Watcher, source_of
+from agent.config.source import FileSource, SourceError, UrlSource, Watcher, shown, source_of
 from agent.config.tags import TagsError, deployment_tags
 from agent.containers.lookup import Containers, runtimes
 from agent.counters import Counters
@@ -87,7 +87,7 @@ def _own(options: argparse.Namespace) -> _Own | None:
     source = source_of(options.config)
     if options.config.startswith("http://"):
         _log.warning("whoever is on the way can change this configuration; use https://",
-                     address=options.config)  # fmt: skip
+                     address=shown(options.config))  # fmt: skip
     text = source.read() or b""
     return _Own(source, text, _pulse(parse_config(text).config))
 
@@ -144,7 +144,7 @@ def _runner(
         way=way if own is not None else None,
         saw=certificates.saw,
     )
-    configuration = Configuration(around, options.config or PLATFORM)
+    configuration = Configuration(around, shown(options.config) if options.config else PLATFORM)
     if managed is not None:
         managed.session.follow(configuration.apply)
     watcher = None

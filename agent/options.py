@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
@@ -77,11 +78,15 @@ def parser(environment: Mapping[str, str] = os.environ) -> argparse.ArgumentPars
 def read_secret(environment: Mapping[str, str], name: str) -> str:
     """``NAME``, or the contents of the file that ``NAME_FILE`` names.
 
+    Without the line end that editors and ``echo`` leave: it stands in a header later.
     Raises ``OSError`` when that file cannot be read.
     """
-    value = environment.get(name, "")
+    value = environment.get(name, "").strip()
     file = environment.get(f"{name}_FILE", "")
-    return value or (Path(file).read_text().strip() if file else "")
+    try:
+        return value or (Path(file).read_text().strip() if file else "")
+    except UnicodeDecodeError:
+        raise OSError(errno.EINVAL, "it holds no text", file) from None
 
 
 def size(value: str) -> int:

@@ -197,4 +197,6 @@ def _unset(config: Config, environment: Any) -> set[str]:
     for store in services.object_stores:
         credentials += [store.access_key, store.secret_key, store.session_token]
     named = {one.value for one in credentials if one is not None and one.type == "env"}
-    return {name for name in named if not environment.get(name)}
+    return {
+        name for name in named if not environment.get(name) and not environment.get(f"{name}_FILE")
+    }

@@ -11,6 +11,7 @@ import stat
 import threading
 from pathlib import Path
 from typing import Final, Protocol
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
@@ -57,8 +58,12 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: Signature | None = None
+        self._changing: Signature | None = None
 
     def read(self) -> bytes | None:
+        """A file that is written in place is taken when it is the same at two looks: half a
+        document may be one, without the filters that stood further down.
+        """
         try:
             if self._seen is not None and not stat.S_ISREG(self._path.stat().st_mode):
                 return None  # a pipe was read to its end; opening it again could wait for ever
@@ -67,11 +72,19 @@ class FileSource:
                 signature = (state.st_dev, state.st_ino, state.st_mtime_ns, state.st_size)
                 if signature == self._seen:
                     return None
+                if self._in_place(signature):
+                    self._changing = signature
+                    return None
                 self._seen = signature
                 return file.read(MAX_BYTES + 1)
         except OSError as error:
             self._seen = None
             raise SourceError(f"{self._path}: {error.strerror}") from error
+
+    def _in_place(self, signature: Signature) -> bool:
+        """Whether the file that was read is being written over; a renamed one is whole."""
+        same = self._seen is not None and self._seen[:2] == signature[:2]
+        return same and self._changing != signature
 
     def forget(self) -> None:
         """The next look reads, whatever the signature says."""
@@ -82,18 +95,20 @@ class UrlSource:
     """``https://…``; asked with the ETag of the last answer."""
 
     def __init__(self, url: str, *, seconds: float = URL_SECONDS) -> None:
-        """Raises ``SourceError``."""
+        """A user and a password before the host are sent. Raises ``SourceError``."""
         self.seconds = seconds
         self._url = url
+        self._shown = shown(url)
         self._etag = ""
         self._last: bytes | None = None
+        self._user = _user(url)
         try:
             self._pool = Pools(os.environ, timeout=_TIMEOUT, num_pools=1)
         except ProxyError as error:
             raise SourceError(str(error)) from error
 
     def read(self) -> bytes | None:
-        headers = {"If-None-Match": self._etag} if self._etag else {}
+        headers = {**self._user, **({"If-None-Match": self._etag} if self._etag else {})}
         try:
             response = self._pool.request("GET", self._url, headers=headers, preload_content=False)
             try:
@@ -101,11 +116,12 @@ class UrlSource:
             finally:
                 response.close()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise SourceError(f"{self._url}: {self._pool.why(self._url, error)}") from error
+            why = self._pool.why(self._url, error).replace(self._url, self._shown)
+            raise SourceError(f"{self._shown}: {why}") from error
         if response.status == 304:
             return None
         if response.status != 200:
-            raise SourceError(f"{self._url}: {_refusal(response)}")
+            raise SourceError(f"{self._shown}: {_refusal(response)}")
         self._etag = response.headers.get("ETag", "")
         if body == self._last:
             return None
@@ -115,6 +131,30 @@ class UrlSource:
     def forget(self) -> None:
         self._etag = ""
         self._last = None
+
+
+def shown(where: str) -> str:
+    """For logs and status: a path, or an address without user and query, which let people in."""
+    if not where.startswith(("https://", "http://")):
+        return where
+    scheme, _, rest = where.partition("://")
+    authority, slash, path = rest.partition("#")[0].partition("?")[0].partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _user(url: str) -> dict[str, str]:
+    """Raises ``SourceError`` for what is no address."""
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SourceError(f"{shown(url)} is no address: write https://host/path")
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": urllib3.make_headers(basic_auth=pair)["authorization"]}
 
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> str:

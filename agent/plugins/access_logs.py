@@ -54,11 +54,16 @@ def _summary(subject: Subject) -> str:
     """Address, user, time, request, status, bytes, agent: the order of web servers' logs."""
     event = subject.event
     when = event.timestamp.strftime("%d/%b/%Y:%H:%M:%S +0000")
-    request = f"{event.method} {subject.plain_url} {event.protocol}"
+    request = _quoted(f"{event.method} {subject.plain_url} {event.protocol}")
     return (
         f'{event.source_ip} - - [{when}] "{request}" {event.status} {event.bytes_received} '
-        f'"{event.agent}" {event.duration_us // 1000}ms {event.direction} {event.exe}'
+        f'"{_quoted(event.agent)}" {event.duration_us // 1000}ms {event.direction} {event.exe}'
     )
+
+
+def _quoted(text: str) -> str:
+    """A client chooses these letters; none of them ends the field."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _document(subject: Subject, mode: Mode) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def write_whole(path: Path, data: bytes, *, durable: bool) -> None:
     """
     half = path.with_name(path.name + HALF_WRITTEN)
     try:
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        # Never into what somebody else has put there, a link least of all.
+        half.unlink(missing_ok=True)
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         try:
             with os.fdopen(descriptor, "wb", closefd=False) as file:
                 file.write(data)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from agent.spool.files import HALF_WRITTEN, is_full, make_private, write_whole
+from agent.spool.files import is_full, make_private, write_whole
 from agent.stores.base import PLAIN, ObjectMeta, StoreError
 from wire.objects import access_url
 
@@ -65,8 +65,8 @@ class DirectoryStore:
     def check(self) -> None:
         try:
             make_private(self.directory)
-            probe = self.directory / f"check{HALF_WRITTEN}"
-            probe.write_bytes(b"")
+            probe = self.directory / "check"
+            write_whole(probe, b"", durable=False)
             probe.unlink()
         except OSError as error:
             raise StoreError(

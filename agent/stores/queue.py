@@ -95,5 +95,12 @@ class ObjectQueue:
             if time.monotonic() - self._complained >= _QUIET_SECONDS:
                 self._complained = time.monotonic()
                 _log.warning("object not stored", store=self.store.id, reason=str(error))
+        except Exception as error:  # noqa: BLE001  whatever a store answers: the thread must live
+            self._counters.drop("object", "fault")
+            if time.monotonic() - self._complained >= _QUIET_SECONDS:
+                self._complained = time.monotonic()
+                # Its name alone: what it says may hold what was to be sent.
+                _log.error("object not stored: a fault of the agent", store=self.store.id,
+                           fault=type(error).__name__)  # fmt: skip
         else:
             self._counters.add("objects_stored")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import urllib3
@@ -109,6 +109,12 @@ class Client:
             raise UnreachableError(
                 f"{self.endpoint}: {self._pool.why(self.endpoint, error)}"
             ) from error
+        except ValueError:
+            # The library repeats the header, and with it the token.
+            raise UnreachableError(
+                f"{self.endpoint}: the token cannot be sent; look for line ends and letters "
+                "that are none of a token's"
+            ) from None
         return Answer(
             response.status,
             data,
@@ -136,8 +142,8 @@ def check_endpoint(endpoint: str, *, allow_insecure: bool) -> str:
 
     Raises ``EndpointError``.
     """
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts, usable = _parts(endpoint)
+    if not usable or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise EndpointError(
             f"the platform's address must look like https://platform.example, not {endpoint!r}"
         )
@@ -149,6 +155,15 @@ def check_endpoint(endpoint: str, *, allow_insecure: bool) -> str:
             "trial, --allow-insecure-platform"
         )
     return endpoint.rstrip("/")
+
+
+def _parts(endpoint: str) -> tuple[SplitResult, bool]:
+    """And whether it can be an address at all, port included."""
+    try:
+        parts = urlsplit(endpoint)
+        return parts, parts.port != 0
+    except ValueError:
+        return urlsplit(""), False
 
 
 def _is_loopback(host: str) -> bool:

@@ -140,6 +140,23 @@ def test_callers_that_say_nothing_do_not_shut_others_out_for_long(
             one.close()
 
 
+def test_clients_that_drip_do_not_keep_a_probe_out(door: Door) -> None:
+    """Each byte begins the time-out anew; Kubernetes kills who does not answer its probe."""
+    where = ("127.0.0.1", door.server.port)
+    held = [socket.create_connection(where) for _ in range(MAX_CALLS)]
+    try:
+        for one in held:
+            one.sendall(b"GET /heal")
+        for _ in range(3):
+            assert door.get("/healthz")[0] == 200
+        time.sleep(0.2)
+        held[-1].sendall(b"thz HTTP/1.0\r\n\r\n")
+        assert held[-1].recv(12) == b"HTTP/1.0 200"
+    finally:
+        for one in held:
+            one.close()
+
+
 @pytest.mark.parametrize("listen", ["", "10001", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000"])
 def test_what_is_no_address(listen: str) -> None:
     with pytest.raises(DoorError, match=r"write 127\.0\.0\.1:10001"):

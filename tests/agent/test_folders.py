@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.spool.files import make_private
+from agent.spool.files import make_private, write_whole
 from agent.stores.base import StoreError
 from agent.stores.directory import DirectoryStore
 from agent.system import DataFolderError, lock_data_folder
@@ -51,3 +51,24 @@ def test_a_fresh_volume_is_taken(tmp_path: Path) -> None:
     lock_data_folder(volume).close()
     assert mode(volume) == 0o700
     lock_data_folder(volume).close()
+
+
+def test_a_link_in_the_way_of_a_file_is_not_written_through(tmp_path: Path) -> None:
+    target, path = tmp_path / "shadow", tmp_path / "status.json"
+    target.write_bytes(b"root")
+    for name in ("status.json.tmp", "status.json"):
+        (tmp_path / name).symlink_to(target)
+    write_whole(path, b"{}", durable=False)
+    assert target.read_bytes() == b"root"
+    assert not path.is_symlink()
+    assert path.read_bytes() == b"{}"
+
+
+def test_the_trial_of_a_directory_store_goes_through_no_link(tmp_path: Path) -> None:
+    target, folder = tmp_path / "shadow", tmp_path / "objects"
+    target.write_bytes(b"root")
+    folder.mkdir()
+    for name in ("check", "check.tmp"):
+        (folder / name).symlink_to(target)
+    DirectoryStore(folder, reserve=0).check()
+    assert target.read_bytes() == b"root"

@@ -11,7 +11,7 @@ from wire.config.model import Config, Credential, EventStore, ObjectStore
 from wire.config.plugins import AccessLogs, DetectErrors, HttpCapture, Options, Qscan
 from wire.events import MAX_HEADER_NAME, MAX_HEADERS
 from wire.rules import FIELDS, Compiler, RuleError, is_known
-from wire.rules.patterns import searcher
+from wire.s3.place import is_endpoint
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w*)\s*\}\}")
 _PLACEHOLDERS: Final = ("SCHEME", "ENDPOINT", "BUCKET", "DIGEST")
@@ -57,7 +57,7 @@ def check(config: Config, reader: Decoder) -> None:
         _qscan_level(name, config, reader)
     for index, custom in enumerate(config.tap.filters.custom):
         if custom.strategy == "regex":
-            _regex(custom.exe, f"tap.filters.custom[{index}].exe", reader)
+            _regex(custom.exe, f"tap.filters.custom[{index}].exe", rules, reader)
     _search_headers(config.qcloud.search_headers, reader)
 
 
@@ -138,7 +138,7 @@ def _s3(store: ObjectStore, place: str, reader: Decoder) -> None:
         reader.error(place, "bucket is missing")
     if not store.endpoint:
         reader.error(place, "endpoint is missing: host and port, s3.eu-central-1.amazonaws.com")
-    elif "/" in store.endpoint:
+    elif "/" in store.endpoint or not is_endpoint(store.endpoint):
         reader.error(f"{place}.endpoint", "must be host and port alone, without scheme and path")
     if (store.access_key is None) != (store.secret_key is None):
         reader.error(place, "access_key and secret_key belong together: give both, or neither for "
@@ -251,9 +251,9 @@ def _rule(text: str, place: str, rules: Compiler, reader: Decoder) -> None:
             reader.unknown(place, f"there is no field {path}, so this never passes{words}")
 
 
-def _regex(source: str, place: str, reader: Decoder) -> None:
+def _regex(source: str, place: str, rules: Compiler, reader: Decoder) -> None:
     try:
-        searcher(source)
+        rules.expressions.searcher(source)
     except RuleError as error:
         reader.error(place, error.message)
 
@@ -263,7 +263,7 @@ def _plugin(options: Options, place: str, config: Config, rules: Compiler, reade
         for index, expr in enumerate([rule.expr for rule in options.rules]):
             _rule(expr, f"{place}.rules[{index}].expr", rules, reader)
     if isinstance(options, DetectErrors):
-        _error_rules(options, place, reader)
+        _error_rules(options, place, rules, reader)
     store = getattr(options, "object_store_id", "")
     names = [one.name for one in config.services.object_stores]
     if store and store not in names:
@@ -273,7 +273,7 @@ def _plugin(options: Options, place: str, config: Config, rules: Compiler, reade
         )
 
 
-def _error_rules(options: DetectErrors, place: str, reader: Decoder) -> None:
+def _error_rules(options: DetectErrors, place: str, rules: Compiler, reader: Decoder) -> None:
     for index, rule in enumerate(options.rules):
         here = f"{place}.rules[{index}]"
         for number, code in enumerate(rule.trigger_status_codes):
@@ -283,7 +283,7 @@ def _error_rules(options: DetectErrors, place: str, reader: Decoder) -> None:
         for name in ("only_urls", "exclude_urls"):
             for number, url in enumerate(getattr(rule, name)):
                 if len(url) > 1 and url.startswith("/") and url.endswith("/"):
-                    _regex(url[1:-1], f"{here}.{name}[{number}]", reader)
+                    _regex(url[1:-1], f"{here}.{name}[{number}]", rules, reader)
         triggers = (rule.trigger_status_codes, rule.trigger_empty_body, rule.trigger_contains)
         if not any(triggers) and rule.trigger_duration is None:
             reader.warn(here, "has no trigger, so it never holds")

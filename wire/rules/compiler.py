@@ -28,7 +28,7 @@ from wire.rules.operations import (
     within,
 )
 from wire.rules.parser import parse_rule
-from wire.rules.patterns import searcher
+from wire.rules.patterns import Allowance, searcher
 from wire.rules.tokens import Pattern
 
 __all__ = ["FAILED", "MISSING", "Compiler", "Resolve", "Rule", "compile_rule"]
@@ -89,6 +89,7 @@ class Compiler:
         """By name; a text says what is wrong with it."""
         self._open: list[str] = []
         self._weight = self._depth = self._deepest = 0
+        self.expressions = Allowance()
 
     def rule(self, text: str) -> Rule:
         """Raises ``RuleError``."""
@@ -130,11 +131,11 @@ class Compiler:
     def _compare(self, node: Compare) -> Test:
         left = self._operand(node.left)
         if node.operator == "matches":
-            return _matches(left, _pattern(node.right))
+            return _matches(left, self._pattern(node.right))
         if node.operator == "!=":
             return _not(self._compare(Compare("==", node.left, node.right, node.offset)))
         for side in (node.left, node.right):
-            _ready(side)
+            self._ready(side)
         fast = _fast(node, left)
         if fast is not None:
             return fast
@@ -151,6 +152,18 @@ class Compiler:
             self._fields.add(node.path)
             return self._resolve(node.path) or _nothing
         return self._call(node)
+
+    def _ready(self, node: Operand) -> None:
+        """Regular expressions are compiled now, so that a bad one is refused now."""
+        for literal in node.items if isinstance(node, Array) else (node,):
+            if isinstance(literal, Literal) and isinstance(literal.value, Pattern):
+                self.expressions.searcher(literal.value, literal.offset)
+
+    def _pattern(self, node: Operand) -> Pattern:
+        assert isinstance(node, Literal)  # noqa: S101  the parser takes nothing else
+        found = node.value if isinstance(node.value, Pattern) else Pattern(str(node.value))
+        self.expressions.searcher(found, node.offset)
+        return found
 
     def _call(self, node: Call) -> Getter:
         if node.name == "starts_with":
@@ -211,20 +224,6 @@ def _fast(node: Compare, left: Getter) -> Test | None:
 
 def _nothing(subject: Any) -> None:
     del subject
-
-
-def _ready(node: Operand) -> None:
-    """Regular expressions are compiled now, so that a bad one is refused now."""
-    for literal in node.items if isinstance(node, Array) else (node,):
-        if isinstance(literal, Literal) and isinstance(literal.value, Pattern):
-            searcher(literal.value, literal.offset)
-
-
-def _pattern(node: Operand) -> Pattern:
-    assert isinstance(node, Literal)  # noqa: S101  the parser takes nothing else
-    found = node.value if isinstance(node.value, Pattern) else Pattern(str(node.value))
-    searcher(found, node.offset)
-    return found
 
 
 def _binary(operation: Callable[[Any, Any], Outcome], left: Getter, right: Getter) -> Test:

@@ -14,8 +14,13 @@ from wire.rules.errors import RuleError
 from wire.rules.tokens import Pattern
 
 MAX_PATTERN: Final = 4_096
-MAX_MEMORY: Final = 4 << 20
+MAX_MEMORY: Final = 1 << 20
 """Bytes that one compiled expression may use; RE2 refuses a larger one."""
+MAX_INSTRUCTIONS: Final = 200_000
+"""Of all expressions of one document. A path's has twenty; this much takes half a second to
+compile, and whoever writes the document may not be whose machine reads it."""
+_TOO_LARGE: Final = MAX_INSTRUCTIONS // 5
+"""What finding out that one is too large counts for."""
 
 _KEPT: Final = 1_024
 _LONGEST_KEPT: Final = 512
@@ -24,13 +29,15 @@ _LONGEST_KEPT: Final = 512
 class Searcher:
     """One compiled expression."""
 
-    __slots__ = ("_known", "_search")
+    __slots__ = ("_known", "_search", "instructions")
 
     def __init__(self, source: str) -> None:
         options = re2.Options()
         options.log_errors = False
         options.max_mem = MAX_MEMORY
-        self._search: Any = re2.compile(source, options).search
+        compiled: Any = re2.compile(source, options)
+        self._search = compiled.search
+        self.instructions = int(compiled.programsize)
         self._known: dict[str, bool] = {}
 
     def __call__(self, text: str) -> bool:
@@ -64,6 +71,30 @@ def searcher(pattern: Pattern | str, offset: int = 0) -> Searcher:
             _searchers.clear()
         _searchers[source] = found
     return found
+
+
+class Allowance:
+    """What the expressions of one document may cost together."""
+
+    def __init__(self) -> None:
+        self._left = MAX_INSTRUCTIONS
+        self._known: set[str] = set()
+
+    def searcher(self, pattern: Pattern | str, offset: int = 0) -> Searcher:
+        """Raises ``RuleError``, as ``searcher`` does and when nothing is left."""
+        source = pattern.source if isinstance(pattern, Pattern) else pattern
+        if source in self._known:
+            return searcher(source, offset)
+        if self._left <= 0:
+            raise RuleError("too many large regular expressions in one document", offset)
+        try:
+            found = searcher(source, offset)
+        except RuleError as error:
+            self._left -= _TOO_LARGE if "too large" in error.message else 1
+            raise
+        self._left -= found.instructions
+        self._known.add(source)
+        return found
 
 
 def search(pattern: Pattern, text: str) -> bool:

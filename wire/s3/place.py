@@ -11,6 +11,18 @@ AWS: Final = re.compile(
     r"\.amazonaws\.com(?:\.cn)?(?::\d+)?\Z"
 )
 _DNS_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z")
+_ENDPOINT: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?\Z")
+_REGION: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+
+
+def is_endpoint(text: str) -> bool:
+    """Host, or host and port, and nothing else: no user, no blank, no line end."""
+    found = _ENDPOINT.match(text)
+    return found is not None and int(found[1] or 1) in range(1, 65_536)
+
+
+def is_region(text: str) -> bool:
+    return _REGION.match(text) is not None
 
 
 class Place(NamedTuple):

@@ -75,6 +75,7 @@ _TODO: Final = {
     "redirect": "set endpoint and region to those of the bucket",
     "unreachable": "check endpoint, name resolution, firewall, insecure and ca_file",
     "proxy": "check HTTPS_PROXY or HTTP_PROXY: the proxy wants a user and a password",
+    "unsendable": "look for line ends and foreign letters in keys, token, kms_key_id and endpoint",
     "busy": "the store asks for less: raise its limits, or capture less",
 }
 
@@ -85,7 +86,16 @@ PASSING: Final = frozenset({"busy", "store-error", "unreachable"})
 """Troubles that pass: worth another attempt."""
 
 STANDING: Final = frozenset(
-    {"access-denied", "credentials", "expired", "no-bucket", "encryption", "redirect", "proxy"}
+    {
+        "access-denied",
+        "credentials",
+        "expired",
+        "no-bucket",
+        "encryption",
+        "redirect",
+        "proxy",
+        "unsendable",
+    }
 )
 """Refusals that meet the next object as well; where a disk is full a smaller one may fit."""
 

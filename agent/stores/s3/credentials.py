@@ -68,7 +68,7 @@ class Credentials:
             if self._found is not None and self._found.keys != refused:
                 return True
             try:
-                found = self._provider()
+                found = self._ask()
             except StoreError:
                 return False
             self._keep(found)
@@ -91,7 +91,7 @@ class Credentials:
             raise StoreError(self._failure.reason, str(self._failure))
         self._tried = now
         try:
-            found = self._provider()
+            found = self._ask()
         except StoreError as error:
             self._failure = error
             if former is None or (former.expires is not None and now >= former.expires):
@@ -99,6 +99,14 @@ class Credentials:
             _log.warning("credentials not renewed; the former still hold", reason=str(error))
             return former
         return self._keep(found)
+
+    def _ask(self) -> Found:
+        try:
+            return self._provider()
+        except (ValueError, OverflowError) as error:
+            raise trouble(
+                "credentials", f"their source gives what cannot be used ({type(error).__name__})"
+            ) from None
 
     def _keep(self, found: Found) -> Found:
         self._failure = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.stores.s3.answers import Answer, field, trouble
-from wire.s3.place import AWS, Place
+from wire.s3.place import AWS, Place, is_endpoint, is_region
 
 
 def redirected(place: Place, answer: Answer) -> Place | None:
@@ -16,13 +16,15 @@ def redirected(place: Place, answer: Answer) -> Place | None:
     if answer.status not in {301, 302, 307, 308, 400, 403}:
         return None
     region = answer.headers.get("x-amz-bucket-region", "") or field(answer.body, "Region")
+    if region and not is_region(region):
+        raise trouble("redirect", f"{place} names a region that is none: {region[:64]!r}")
     elsewhere = _location(place, answer)
     if answer.status in {400, 403} or not elsewhere:
         if not region or region == place.region:
             return None
         return place._replace(region=region, endpoint=_regional(place.endpoint, region))
-    if not _related(place.endpoint, elsewhere):
-        raise trouble("redirect", f"{place} redirects to {elsewhere}, which is not followed")
+    if not is_endpoint(elsewhere) or not _related(place.endpoint, elsewhere):
+        raise trouble("redirect", f"{place} redirects to {elsewhere!r}, which is not followed")
     aws = AWS.match(elsewhere)
     known = region or (aws["region"] if aws else "") or place.region
     moved = place._replace(endpoint=elsewhere, region=known)

@@ -33,6 +33,8 @@ PATIENCE_SECONDS: Final = 60.0
 """How long an object waits for a store that is away; the queue's bound comes before it."""
 PAUSE_SECONDS: Final = 5.0
 """After a refusal that meets every object: not asked again for so long."""
+BELIEVED_SKEW_SECONDS: Final = 50 * 366 * 24 * 3600.0
+"""A node without a battery wakes up in 1970; a store is not in the year 9999."""
 FIRST_DELAY: Final = 0.1
 LONGEST_DELAY: Final = 10.0
 _HOPS: Final = 3
@@ -147,7 +149,9 @@ class Requests:
         """Sign by the store's clock from now on."""
         try:
             theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
+            return False
+        if abs(theirs - time.time()) > BELIEVED_SKEW_SECONDS:
             return False
         self._skew = theirs - time.time()
         self._counters.add("s3.clock-corrected")

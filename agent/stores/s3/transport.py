@@ -59,7 +59,9 @@ class Transport:
         *,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """Raises ``StoreError``: ``unreachable``, ``proxy``; ``too-large`` beyond ``max_bytes``."""
+        """Raises ``StoreError``: ``unreachable``, ``proxy``; ``too-large`` beyond ``max_bytes``;
+        ``unsendable``: a key, a token or the address holds what no header may.
+        """
         try:
             response = self._pool.request(
                 method, url, body=body, headers=headers, preload_content=False
@@ -76,6 +78,11 @@ class Transport:
             where = url.partition("?")[0]
             reason = "proxy" if _REFUSED_BY_PROXY in why else "unreachable"
             raise trouble(reason, f"{where} does not answer: {why}") from error
+        except ValueError:
+            # The library says which header, and with it the key or token that stands there.
+            raise trouble(
+                "unsendable", f"{url.partition('?')[0]}: a header or the address cannot be sent"
+            ) from None
         if len(data) > max_bytes:
             response.close()
             raise StoreError("too-large", f"{url.partition('?')[0]}: more than {max_bytes} bytes")

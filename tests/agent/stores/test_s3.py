@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agent.counters import Counters
-from agent.stores.base import StoreError
+from agent.stores.base import PLAIN, ObjectMeta, StoreError
 from agent.stores.queue import ObjectQueue
 from agent.stores.s3.store import TEST_OBJECT, S3Store
 from tests.agent.stores.between import Between, Passing, between, s3_error
@@ -284,6 +284,118 @@ def test_redirects_in_a_circle_end(middle: Between, counters: Counters) -> None:
                                         x_amz_bucket_region=next(regions))  # fmt: skip
     assert refused(store(middle.endpoint, counters)).reason == "redirect"
     assert len(middle.seen) == 5
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"location": "http://127.0.0.1:99999/b"},
+        {"location": "http://127.0.0.1:x/b"},
+        {"location": "http://127.0.0.1:80 x/b"},
+        {"x_amz_bucket_region": "eu west/1"},
+    ],
+)
+def test_redirects_to_what_is_no_place(
+    middle: Between, counters: Counters, headers: dict[str, str]
+) -> None:
+    middle.request = lambda _: s3_error(301, "PermanentRedirect", **headers)
+    assert refused(store(middle.endpoint, counters)).reason == "redirect"
+    assert len(middle.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "<Endpoint>127.0.0.1:80&#13;&#10;x-evil: 1</Endpoint>",
+        "<Endpoint>user@127.0.0.1</Endpoint>",
+        "<Region>eu&#10;x-evil: 1</Region>",
+    ],
+)
+def test_documents_that_redirect_into_a_header(
+    middle: Between, counters: Counters, extra: str
+) -> None:
+    middle.request = lambda _: s3_error(301, "PermanentRedirect", extra)
+    assert refused(store(middle.endpoint, counters)).reason == "redirect"
+    assert len(middle.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 1900 00:00:00 GMT", "never"]
+)
+def test_a_store_in_another_age_does_not_set_the_clock(
+    middle: Between, counters: Counters, date: str
+) -> None:
+    """Signing for the year 10000 would raise, for each object, on the threads that store."""
+    middle.request = lambda _: s3_error(403, "RequestTimeTooSkewed", date=date)
+    assert refused(store(middle.endpoint, counters)).reason == "clock"
+    assert counters.get("s3.clock-corrected") == 0
+
+
+@pytest.mark.parametrize("over", [{"access_key": text("AK\nx: y")},
+                                  {"session_token": text("HUNTER2\r\nx-evil: 1")}])  # fmt: skip
+def test_keys_that_no_header_can_hold(
+    middle: Between, counters: Counters, over: dict[str, Any]
+) -> None:
+    """The library's own words repeat the token."""
+    middle.request = lambda _: Passing("", "", {}, b"", 200)
+    found = refused(store(middle.endpoint, counters, **over))
+    assert found.reason == "unsendable"
+    assert "HUNTER2" not in str(found)
+    assert found.__cause__ is None
+    assert middle.seen == []
+
+
+def test_a_file_of_keys_that_is_no_text(tmp_path: Path, counters: Counters) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"\xff\xfe")
+    opened = store(
+        "127.0.0.1:9", counters, {"K_FILE": str(key)},
+        access_key=Credential(type="env", value="K"), secret_key=Credential(type="env", value="K"),
+    )  # fmt: skip
+    assert refused(opened).reason == "credentials"
+
+
+class _Faulty:
+    """What nobody thought of."""
+
+    id, kind, threads = "faulty", "s3", 1
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def url(self, digest: str) -> str:
+        return digest
+
+    def put(self, digest: str, data: bytes, meta: ObjectMeta = PLAIN) -> str:
+        del data, meta
+        self.asked += 1
+        if self.asked == 1:
+            raise KeyError("HUNTER2")
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        raise StoreError("not-found", digest)
+
+    def check(self) -> None:
+        """It is there."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_fault_costs_one_object_and_not_the_thread(counters: Counters) -> None:
+    faulty = _Faulty()
+    queue = ObjectQueue(faulty, counters)
+    with capture_logs() as said:
+        queue.start()
+        queue.offer("a" * 40, b"x")
+        queue.offer("b" * 40, b"x")
+        assert queue.close(5)
+    assert (faulty.asked, queue.held) == (2, 0)
+    assert counters.drops() == {"object.fault": 1}
+    assert counters.get("objects_stored") == 1
+    assert [(line["log_level"], line["fault"]) for line in said] == [("error", "KeyError")]
+    assert "HUNTER2" not in str(said)
 
 
 def test_a_clock_that_is_off_is_corrected(middle: Between, counters: Counters) -> None:

@@ -214,3 +214,24 @@ def test_macros_within_the_bounds_are_told_wherever_they_are_called() -> None:
         assert rule.fields == {"tls", "http.res.status"}
     facts = {"tls": True, "http.res.status": 200}
     assert (first.evaluate(facts), second.evaluate(facts)) == (True, False)
+
+
+def test_the_expressions_of_a_document_are_bounded_together() -> None:
+    """Each of these takes tens of milliseconds: a megabyte of them took an hour."""
+    compiler = Compiler(lambda _: None, {})
+    began = time.monotonic()
+    refused = []
+    for number in range(10_000):
+        try:
+            compiler.rule(rf"a matches /(\pL{{1,30}}{number}){{10}}/ or b matches /x{number}/")
+        except RuleError as error:
+            refused.append(error.message)
+    assert time.monotonic() - began < 10
+    assert "too large" in refused[0]
+    assert refused[-1] == "too many large regular expressions in one document"
+
+
+def test_a_thousand_ordinary_expressions_are_within_the_bound() -> None:
+    compiler = Compiler(lambda _: lambda fields: fields["p"], {})
+    rules = [compiler.rule(rf"p matches /^\/v[0-9]+\/(a|b{n})\/\w{{1,20}}$/") for n in range(1_000)]
+    assert rules[7].evaluate({"p": "/v2/b7/xyz"}) is True
