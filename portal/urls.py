@@ -15,6 +15,7 @@ from portal.views import (
     alert_channels,
     alert_rules,
     alerts,
+    asides,
     audit,
     billing,
     branding,
@@ -241,6 +242,8 @@ reseller: Patterns = [
 admin: Patterns = [
     *_ways,
     path("health", platform.health, name="health"),
+    path("health/refused", asides.index, name="asides"),
+    path("health/refused/<uuid:batch_id>", asides.decide, name="aside-decide"),
     path("keys", keys.index, name="keys"),
     path("keys/rotate", keys.rotate, name="keys-rotate"),
     path("mfa", mfa.index, name="mfa"),

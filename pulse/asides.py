@@ -11,7 +11,7 @@ from audit.services import record
 from pulse.tables.aside import AsideBatch, AsideState
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, NotFound
-from qcloud.kernel.permissions import Actor, Permission, require
+from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
 from qcloud.kernel.scope import unscoped
 
 WAITING: Final = (AsideState.KEPT, AsideState.RETRY, AsideState.DROP)
@@ -49,7 +49,12 @@ def batch_aside_retry(*, actor: Actor, batch_id: UUID) -> None:
 
 
 def batch_aside_drop(*, actor: Actor, batch_id: UUID) -> None:
-    """Give its events up for good. Raises ``Denied``, ``NotFound``, ``Conflict``."""
+    """Give its events up for good.
+
+    Raises ``Denied``, ``StepUpNeeded``, ``NotFound``, ``Conflict``.
+    """
+    require(actor, Permission.QCLOUD_SETTINGS_WRITE)
+    require_fresh(actor)
     _decide(actor, batch_id, AsideState.DROP)
 
 

@@ -33,7 +33,7 @@ def _told(row: IncidentInfo) -> Cell:
     return Cell(f"{row.told}×")
 
 
-def _spec(here: Here, names: dict[UUID, str]) -> TableSpec[IncidentInfo]:
+def _spec(here: Here, names: dict[UUID, str], units: dict[UUID, str]) -> TableSpec[IncidentInfo]:
     return TableSpec(
         name="incidents",
         noun="incidents",
@@ -58,7 +58,8 @@ def _spec(here: Here, names: dict[UUID, str]) -> TableSpec[IncidentInfo]:
             Column("recovered_at", "Until", lambda i: i.recovered_at,
                    lambda i: Cell(formats.NONE, time=i.recovered_at)),
             Column("worst", "Worst", lambda i: i.worst_value,
-                   lambda i: Cell(alerting.number(i.worst_value, "")), number=True, sort=False),
+                   lambda i: Cell(alerting.number(i.worst_value, units.get(i.rule_id, ""))),
+                   number=True, sort=False),
             Column("told", "Told", lambda i: i.told, _told, number=True),
             Column("acknowledged_by", "Looked after by", lambda i: i.acknowledged_by, sort=False),
         ),
@@ -80,10 +81,11 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
             limit=limit,
         )  # fmt: skip
 
-    shown = table(request, _spec(here, names), by_offset(select))
+    kept = rules(here.scope)
+    units = {row.id: MEASURES[row.spec.measure].unit for row in kept}
+    shown = table(request, _spec(here, names, units), by_offset(select))
     if isinstance(shown, HttpResponseBase):
         return shown
-    kept = rules(here.scope)
     context = {
         "table": shown,
         "tabs": alerting.tabs(here, "alerts"),

@@ -17,6 +17,7 @@ from portal.here import Here
 from portal.kit.forms import Failure, attempt
 from portal.kit.quotas import quota_lines
 from portal.views.accounts import STATES, zones
+from qcloud.kernel.erasure import objections
 from qcloud.kernel.permissions import Permission
 
 
@@ -71,6 +72,7 @@ def _page(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
     context = {
         "account": state.info,
         "standing": state,
+        "objections": objections(here.account.id) if state.erase_at else [],
         "state": STATES[state.info.state],
         "failed": failed,
         "lines": []

@@ -51,6 +51,9 @@ class Check:
     tone: str
     state: str
     detail: str
+    link: str = ""
+    """Words of the way to the page where something can be done about it."""
+    href: str = ""
 
     @property
     def icon(self) -> str:
@@ -60,7 +63,6 @@ class Check:
 @page(Permission.QCLOUD_PLATFORM_READ)
 def health(request: HttpRequest, here: Here) -> HttpResponseBase:
     """What breaks next?"""
-    del here
     pipeline, fleet = pipeline_health(), fleet_health()
     context = {
         "pipeline": pipeline,
@@ -71,7 +73,7 @@ def health(request: HttpRequest, here: Here) -> HttpResponseBase:
             _store(pipeline),
             _spool(pipeline),
             _quarantine(pipeline),
-            _refused(pipeline),
+            _refused(pipeline, here.url("asides")),
             _queue(),
             _agents(fleet),
         ],
@@ -128,15 +130,16 @@ def _quarantine(pipeline: PipelineHealth) -> Check:
     return Check("Damaged batches", "ok", "none", "every batch could be read")
 
 
-def _refused(pipeline: PipelineHealth) -> Check:
+def _refused(pipeline: PipelineHealth, href: str) -> Check:
     if pipeline.set_aside:
         return Check(
             "Refused batches",
             "danger",
             "set aside",
-            f"the event store refuses {formats.count(pipeline.set_aside)} batches. They are kept"
-            " in the spool and not counted. See them with “qcloud spool list” on the server; then"
-            " “qcloud spool retry” or “qcloud spool drop”",
+            f"{formats.count(pipeline.set_aside)} that the event store does not take; kept in the"
+            " spool, and not counted",
+            "See and decide",
+            href,
         )
     return Check("Refused batches", "ok", "none", "the event store takes every batch")
 

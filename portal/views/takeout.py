@@ -16,6 +16,7 @@ from portal.door import action, page
 from portal.here import Here
 from portal.kit.forms import Failure, attempt
 from portal.kit.tables import Cell
+from qcloud.kernel.erasure import objections
 from qcloud.kernel.permissions import Permission
 
 STATES = {
@@ -75,10 +76,12 @@ def _page(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
         (one, STATES["over" if one.state == "ready" and not one.can_be_had else one.state])
         for one in found
     ]
+    erase_at = account_state(here.scope, here.account.id).erase_at
     context = {
         "going": going,
         "shown": shown,
-        "erase_at": account_state(here.scope, here.account.id).erase_at,
+        "erase_at": erase_at,
+        "objections": objections(here.account.id) if erase_at else [],
         "failed": failed,
         "crumbs": [("Account", here.url("own-account"))],
     }

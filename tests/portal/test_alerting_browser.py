@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from notify.selectors import DeliveryFilter, deliveries
 from notify.services import channel_create
@@ -96,3 +96,55 @@ def test_every_page_is_silent_fits_and_is_accessible(
         page.wait_for_load_state("networkidle")
         assert "Would have fired" in page.inner_text("#preview")
     assert {path: findings for path, findings in found.items() if findings} == {}
+
+
+def test_repeat_escalation_and_silence_are_seen(
+    browser: Browser,
+    live_server: object,
+    world: World,
+    customer_owner: Person,
+    store: Store,
+) -> None:
+    owner, start = customer_owner, now().replace(second=0, microsecond=0) - 40 * MINUTE
+    put(store, owner.account.id, world.environment_id, start, 240, every=timedelta(seconds=10),
+        host=HOSTILE_HOST, status=500)  # fmt: skip
+    people = [
+        channel_create(actor=owner.actor, kind="mail", name=who, addresses=[f"{who}@acme.example"])
+        for who in ("first", "second")
+    ]
+    first, second = ((channel.id,) for channel, _ in people)
+    spec = Spec("error_rate", above=True, threshold=10, repeat=5, escalate=7,
+                filters={"host": HOSTILE_HOST})  # fmt: skip
+    loud, quiet = (
+        rule_create(actor=owner.actor, draft=Draft(name, severity, spec, None, first, second))
+        for name, severity in (("Loud", "critical"), ("Quiet", "info"))
+    )
+    silence_create(
+        actor=owner.actor, reason="deploy of the shop", starts_at=start,
+        ends_at=now() + timedelta(hours=1), severity="info",
+    )  # fmt: skip
+    with scoped(owner.scope):
+        AlertRule.objects.update(evaluated_at=start)
+    for minute in range(2, 15):
+        for one in (loud, quiet):
+            evaluate(owner.scope, one.id, start + minute * MINUTE, store=store)
+    by_name = {one.rule_name: one.id for one in incidents(owner.scope, IncidentFilter())[0]}
+    with visit(browser, str(live_server), owner) as (page, watch):
+        page.goto("/c/acme/alerts")
+        lines = page.locator("[data-row]")
+        expect(lines.filter(has_text="Quiet")).to_contain_text("silenced")
+        expect(lines.filter(has_text="Loud")).to_contain_text("100 %")
+        page.goto(f"/c/acme/alerts/incidents/{by_name['Loud']}")
+        said = page.locator("ul.attention li")
+        expect(said.filter(has_text="[Firing] Loud")).to_have_count(1)
+        expect(said.filter(has_text="[Still firing] Loud")).to_have_count(2)
+        expect(said.filter(has_text="[Escalated] Loud")).to_contain_text("second@acme.example")
+        expect(page.locator("main")).to_contain_text("Escalated")
+        page.get_by_role("button", name="I look after it").click()
+        expect(page.locator("main")).to_contain_text(f"{owner.email}, ")
+        page.goto(f"/c/acme/alerts/incidents/{by_name['Quiet']}")
+        expect(page.locator("main")).to_contain_text("a silence covered it")
+        expect(said).to_have_count(0)
+        page.goto("/c/acme/alerts/silences")
+        expect(page.locator("[data-row]")).to_contain_text("deploy of the shop")
+        assert watch.findings == []

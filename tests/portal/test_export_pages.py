@@ -6,10 +6,12 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser
 
+from identity.services import account_close
 from pulse.exports.running import exports_write
 from pulse.exports.services import exports
-from pulse.retention.holds import Extent, hold_set
+from pulse.retention.holds import Extent, hold_release, hold_release_ask, hold_set, holds
 from pulse.store.client import Store
+from qcloud.kernel.permissions import Actor
 from tests.factories.cast import Person
 from tests.portal import test_browser
 from tests.portal.browser import Scheme, visit
@@ -65,6 +67,24 @@ def test_the_seller_reads_why_a_held_account_stays(
     shown = above.get(page).content.decode()
     assert "It cannot be erased now." in shown
     assert "Court of Examples" not in shown
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_closing_account_reads_why_it_waits(client: Client, customer_owner: Person) -> None:
+    pages = ("/c/acme/settings/account", "/c/acme/settings/export")
+    hold_set(actor=proved(customer_owner), extent=Extent(), reason="Court of Examples")
+    for path in pages:
+        assert "Erasing this account waits." not in client.get(path).content.decode()
+    account_close(actor=Actor.system("test"), account_id=customer_owner.account.id, reason="over")
+    for path in pages:
+        shown = client.get(path).content.decode()
+        assert "Erasing this account waits." in shown
+        assert "Court of Examples" not in shown
+    (hold,) = holds(customer_owner.scope)
+    hold_release_ask(actor=proved(customer_owner), hold_id=hold.id, reason="settled")
+    hold_release(actor=proved(customer_owner), hold_id=hold.id)
+    for path in pages:
+        assert "Erasing this account waits." not in client.get(path).content.decode()
 
 
 @pytest.mark.real

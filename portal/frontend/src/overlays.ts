@@ -14,7 +14,7 @@ function openDialog(dialog: HTMLDialogElement) {
   dialog.showModal();
   // What went wrong comes first, else the first thing to fill in.
   const first = dialog.querySelector<HTMLElement>(
-    "[role=alert], form input:not([type=hidden]), form select",
+    "[role=alert], form input:not([type=hidden]), form select, form textarea",
   );
   first?.focus();
 }
