@@ -141,7 +141,11 @@ def _exchange(
 
 def _connect(scheme: str, host: str, port: int, networks: Sequence[Network]) -> socket.socket:
     """To the first allowed address that answers. Raises ``NotAllowed`` and ``OSError``."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        # An empty label, or one of more than 63 characters.
+        raise OSError(f"{host[:80]} is no name of a host") from error
     addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
     usable = [a for a in addresses if _allowed(ip_address(a), networks)]
     if not usable:

@@ -16,9 +16,13 @@ from qcloud.kernel.permissions import Actor, Permission, require, require_fresh
 from qcloud.kernel.scope import scoped
 from vaultsvc.fields import Secret
 
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# A dot must stand between two labels: were it left to choice, a name that does not match would
+# be tried in every way to cut it.
 _ENDPOINT: Final = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?"
+    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
+_PORTS: Final = range(1, 65_536)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _REGION: Final = re.compile(r"[A-Za-z0-9-]{0,40}")
 _ACCESS_KEY: Final = re.compile(r"[\x21-\x7e]{0,128}")
@@ -87,7 +91,7 @@ def _wrong(  # noqa: PLR0917  one check a field
     endpoint: str, bucket: str, region: str, access_url: str, access_key: str, secret_key: str
 ) -> dict[str, str]:
     checks = (
-        ("endpoint", len(endpoint) <= 255 and _ENDPOINT.fullmatch(endpoint),
+        ("endpoint", _is_endpoint(endpoint),
          "Host and port alone: s3.eu-central-1.amazonaws.com, or minio.example:9000."),
         ("bucket", _BUCKET.fullmatch(bucket), "The bucket's name: 3 to 63 letters and digits."),
         ("region", _REGION.fullmatch(region), "As eu-central-1, or empty."),
@@ -98,3 +102,8 @@ def _wrong(  # noqa: PLR0917  one check a field
         ("access_key", bool(access_key) or not secret_key, "The access key that goes with it."),
     )  # fmt: skip
     return {name: words for name, holds, words in checks if not holds}
+
+
+def _is_endpoint(text: str) -> bool:
+    found = _ENDPOINT.fullmatch(text) if len(text) <= 255 else None
+    return found is not None and int(found["port"] or 443) in _PORTS

@@ -170,7 +170,9 @@ def test_who_may_not_or_proved_nothing_is_refused(
 @pytest.mark.parametrize(
     ("field", "typed"),
     [("endpoint", "https://s3.example"), ("endpoint", "a/b"), ("endpoint", "user@host"),
-     ("endpoint", ""), ("bucket", "a"), ("bucket", "a/b"), ("region", "eu west"),
+     ("endpoint", ""), ("endpoint", "a" * 250 + "!"), ("endpoint", "a..b"),
+     ("endpoint", "a" * 64 + ".example"), ("endpoint", "s3.example:0"),
+     ("endpoint", "s3.example:65536"), ("bucket", "a"), ("bucket", "a/b"), ("region", "eu west"),
      ("access_url", "javascript:alert(1)"), ("access_key", "two words")],
 )  # fmt: skip
 def test_what_is_no_place_is_refused(

@@ -283,6 +283,13 @@ class TestWhere:
             hook(customer_owner, url)
         assert "url" in refused.value.data["fields"]
 
+    @pytest.mark.parametrize("host", ["a..example", "a" * 64 + ".example"])
+    def test_a_name_that_nobody_can_look_up_is_no_fault_of_ours(self, host: str) -> None:
+        result = post(f"https://{host}/x", b"", {}, networks=())
+        assert result.outcome == "temporary"
+        assert "is no name of a host" in result.answer
+        assert outside.head(f"https://{host}/x", networks=()) == 0
+
     def test_tls_is_verified(self, tmp_path: Path) -> None:
         certificate = write_certificate(tmp_path, ["localhost"], ["127.0.0.1"])
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
