@@ -31,6 +31,8 @@ MOST_IN_MEMORY: Final = 2_000
 """Hosts of all accounts; of others the state is read again when they come back."""
 MOST_PATHS: Final = 200_000
 """Whose templates are remembered, of all hosts."""
+LONGEST_PATH: Final = 512
+"""What is longer is worked out each time: whoever sends such paths would fill the memory."""
 LONGEST_HOST: Final = 255
 SEEN: Final = timedelta(days=1)
 
@@ -73,7 +75,7 @@ class _Host:
 
     def _route(self, path: str, *, missing: bool) -> str | None:
         found = self.patterns.match(path) or self.tree.route(path, missing=missing)
-        if found is not None:
+        if found is not None and len(path) <= LONGEST_PATH:
             self._known[missing][path] = found
         return found
 

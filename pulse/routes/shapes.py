@@ -25,6 +25,8 @@ _NUMBERED: Final = re.compile(
 _VERSION: Final = re.compile(r"v[0-9]{1,2}(?:\.[0-9]{1,2}){0,2}(?:(?:alpha|beta|rc)[0-9]{0,2})?")
 _SHORT: Final = 24
 """Letters alone have no shape below this."""
+LONGEST_SEGMENT: Final = 254
+"""Characters, as many as an address of mail has at most; what is longer is a ``{token}``."""
 MAX_SEGMENTS: Final = 12
 """What lies deeper is one ``{…}``."""
 REST: Final = "{…}"
@@ -51,9 +53,14 @@ WORDS: Final = frozenset(
 """What programs call their own places, on any host: never taken for a value."""
 
 
-@lru_cache(maxsize=100_000)
 def segment_of(segment: str) -> str:
     """One segment, or the name of what it looks like."""
+    # Looking at shapes takes time in the square of the length, and what was seen is remembered.
+    return _segment_of(segment) if len(segment) <= LONGEST_SEGMENT else "{token}"
+
+
+@lru_cache(maxsize=100_000)
+def _segment_of(segment: str) -> str:
     if segment in WORDS or (len(segment) < _SHORT and segment.isascii() and segment.isalpha()):
         return segment
     if "{" in segment or "}" in segment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import time
 import zlib
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulse.routes.patterns import Patterns, checked
-from pulse.routes.shapes import MAX_SEGMENTS, segments_of
+from pulse.routes.shapes import MAX_SEGMENTS, segment_of, segments_of
 from pulse.routes.tree import DISTINCT, MOST_AT_REFUSED, MOST_VALUES, Tree
 from qcloud.kernel.errors import Invalid
 
@@ -155,6 +156,15 @@ def test_a_position_that_people_refused_stays_as_it_is_and_bounded() -> None:
 )  # fmt: skip
 def test_shapes(segment: str, shape: str) -> None:
     assert segments_of(f"/a/{segment}") == ["", "a", shape]
+
+
+@pytest.mark.parametrize("segment", ["%40" * 2_700, "x%40" * 2_000, "a" * 8_000, "a1" * 4_000])
+def test_a_long_segment_takes_no_time_and_no_room(segment: str) -> None:
+    """Each of thousands in a batch took 0.4 s, and all accounts' events waited meanwhile."""
+    begun = time.process_time()
+    for number in range(100):
+        assert segment_of(f"{segment}{number}") == "{token}"
+    assert time.process_time() - begun < 1
 
 
 def test_a_path_cannot_name_a_parameter() -> None:
