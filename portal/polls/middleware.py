@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,6 +21,9 @@ from portal.polls.passes import Asker, passes
 from portal.polls.shared import NONCE, Seen, parts
 from portal.sessions import cookie_name, portal_of
 from qcloud.kernel.clock import now
+
+_OF_AN_ACCOUNT: Final = re.compile(r"/[cr]/[A-Za-z0-9_-]+/")
+"""Paths come here as they were typed, before any pattern of ours has read them."""
 
 Make = Callable[[HttpRequest, Here], str]
 """A shared part, from an address and somebody's rights."""
@@ -49,7 +54,7 @@ def is_poll(request: HttpRequest) -> bool:
         request.method == "GET"
         and request.headers.get(POLL) == "1"
         and layout(request) == "layouts/main.html"
-        and portal_of(request.path) in {"c", "r"}
+        and _OF_AN_ACCOUNT.match(request.path) is not None
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -21,8 +22,10 @@ TICK: Final = 5.0
 """Seconds that a part is shown for: pages ask as often."""
 MOST: Final = 256
 """Parts kept. Addresses are chosen by clients, so that there is no end of them."""
-NONCE: Final = "nonce-of-this-answer"
-"""Stands in a part where the answer's own nonce belongs."""
+NONCE: Final = f"nonce-of-this-answer-{secrets.token_hex(16)}"
+"""Stands in a part where the answer's own nonce belongs. Nobody outside can name it: what
+somebody smuggled into a page would be given a nonce that holds.
+"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from identity.models import Account, Membership
+from identity.marks import marks
+from identity.mfa_models import MfaExemption, MfaRule
+from identity.models import Account, Brand, Membership
 from identity.services import role_create, staff_remove
 from identity.sessions import Session
 from portal.polls import middleware, shared
@@ -23,6 +25,7 @@ from pulse.rollups import touch
 from pulse.store.client import Store
 from qcloud.kernel.clock import now
 from qcloud.kernel.ids import new_id
+from qcloud.kernel.models import SettingRow
 from qcloud.kernel.permissions import TIER_PERMISSIONS
 from qcloud.kernel.scope import Tier, unscoped
 from tests.factories.cast import Person, accept, invite, last_token
@@ -169,6 +172,32 @@ def test_what_lets_a_viewer_in_is_looked_at_again(
     assert polled(other).status_code == 200
 
 
+def test_rules_that_stand_above_all_end_every_pass(
+    customer_owner: Person, other_reseller_owner: Person
+) -> None:
+    sign_in(customer_owner)
+    with unscoped("test"):
+        session = Session.objects.filter(user=customer_owner.user).first()
+    assert session is not None
+    place = session.session_key, "acme"
+    seen = [marks([place])[place]]
+    rule = MfaRule(subject="all", required=True, made_by="test")
+    brand = Brand(
+        account_id=other_reseller_owner.account.id, changed_at=now(), product="Other",
+        account_path=other_reseller_owner.account.path, host="other.example",
+    )  # fmt: skip
+    setting = SettingRow(key="x", text="1", set_by="test", set_at=now())
+    for change in (
+        rule.save, brand.save, setting.save, setting.save, rule.delete,
+        MfaExemption(user=customer_owner.user, made_by="test", ends_at=now()).save,
+    ):  # fmt: skip
+        with unscoped("test"):
+            change()
+        seen.append(marks([place])[place])
+    assert len(set(seen)) == len(seen) == 7
+    assert marks([place])[place] == seen[-1]
+
+
 def test_a_pass_is_of_one_address_and_one_network(customer_owner: Person) -> None:
     client = sign_in(customer_owner)
     polled(client)
@@ -182,6 +211,16 @@ def test_a_pass_is_of_one_address_and_one_network(customer_owner: Person) -> Non
     assert polled(client, query=f"{WIDE}&f.status=5xx").status_code == 200
     assert made() == 2
     assert polled(Client()).headers["HX-Redirect"].startswith("/c/sign-in")
+
+
+@pytest.mark.parametrize("path", ["/c", "/c/", "/r", "/c/%00/live", "/c/%FF/live", "/c//live"])
+def test_a_poll_of_no_account_is_no_page_and_no_fault(path: str) -> None:
+    assert Client().get(path, headers=POLL).status_code in {200, 301, 302, 404}
+
+
+def test_nobody_outside_can_write_what_becomes_the_nonce() -> None:
+    assert len(NONCE) > 32
+    assert NONCE != "nonce-of-this-answer"
 
 
 def test_one_thread_makes_a_part_and_the_others_wait_for_it(customer_owner: Person) -> None:
