@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Iterable
 from datetime import timedelta
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -80,13 +81,23 @@ def _claim() -> TrafficExport | None:
     ) | Q(state=ExportState.RUNNING, claimed_at__lt=moment - LEASE)
     with unscoped("traffic exports: of every account, for the worker"):
         rows = TrafficExport.objects.select_for_update(skip_locked=True).filter(free)
-        row: TrafficExport | None = rows.order_by("id").first()
+        _give_up(rows.filter(attempt__gte=ATTEMPTS))
+        row: TrafficExport | None = rows.filter(attempt__lt=ATTEMPTS).order_by("id").first()
         if row is None:
             return None
         row.state, row.claimed_at, row.attempt = ExportState.RUNNING, moment, row.attempt + 1
         row.rows = 0
         row.save()
     return row
+
+
+def _give_up(rows: Iterable[TrafficExport]) -> None:
+    """Those whose worker died each time: the next one would die of them as well."""
+    for row in rows:
+        row.state, row.trouble = ExportState.FAILED, "Whoever wrote it was ended each time."
+        row.save(update_fields=["state", "trouble"])
+        log.error("an export is given up: its worker died each time", export=str(row.id))
+        _record(row, scope_of(row.account_id), "fail")
 
 
 def _write(row: TrafficExport, scope: Scope, store: Store | None) -> None:

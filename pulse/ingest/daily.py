@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -31,6 +31,8 @@ Ask = Callable[[Identity], Awaitable[tuple[Allowance, ...]]]
 @dataclass(frozen=True)
 class _Known:
     at: float
+    day: date
+    """UTC; what was used on another one says nothing."""
     allowances: tuple[Allowance, ...]
 
 
@@ -61,10 +63,11 @@ class DailyQuotas:
 
     async def _allowances(self, identity: Identity) -> tuple[Allowance, ...]:
         known = self._known.get(identity.account_id)
-        if known is None or self._clock() - known.at > REFRESH_SECONDS:
+        today = now().date()
+        if known is None or known.day != today or self._clock() - known.at > REFRESH_SECONDS:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            known = _Known(self._clock(), await self._ask(identity))
+            known = _Known(self._clock(), today, await self._ask(identity))
             self._known[identity.account_id] = known
             for allowance in known.allowances:
                 self._since.pop(allowance.holder_id, None)

@@ -117,7 +117,8 @@ class Loader:
         with unscoped("loader: batches that the event store refuses"):
             mine = AsideBatch.objects.filter(spool_id=self._spool_id)
             gone = ErasedAccount.objects.values("account_id")
-            mine.filter(state=AsideState.KEPT, account_id__in=gone).update(state=AsideState.DROP)
+            waiting = mine.filter(state__in=(AsideState.KEPT, AsideState.RETRY), load_id=None)
+            waiting.filter(account_id__in=gone).update(state=AsideState.DROP)
             decided = list(mine.filter(state__in=(AsideState.RETRY, AsideState.DROP))[:100])
         for batch in decided:
             self._heed(batch)
@@ -146,6 +147,8 @@ class Loader:
                 mine.update(state=AsideState.KEPT, reason="its file is damaged or missing")
             return False
         with unscoped("loader: batches that the event store refuses"):
+            if _erased(contents):
+                return False  # since it was decided; the next round drops it
             load = Load.objects.create(
                 id=new_id(),
                 spool_id=self._spool_id,

@@ -19,7 +19,7 @@ import structlog
 from django.db import connection
 
 from pulse.metering.counting import recompute_account, wait_for_counting
-from pulse.models import TouchedHour
+from pulse.models import ErasedAccount, TouchedHour
 from pulse.retention.findings import expire_incidents, expire_issues
 from pulse.retention.keeping import (
     held,
@@ -44,6 +44,7 @@ from pulse.tables.retention import (
     RunState,
 )
 from pulse.tables.rollups import RollupDay, TouchedSpan
+from pulse.tables.taken import EventsTaken
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 
@@ -227,9 +228,11 @@ def lock_retention(account_id: UUID) -> None:
 def _accounts() -> list[UUID]:
     with unscoped("retention: accounts with data"):
         found: set[UUID] = set()
-        for model in (RollupDay, TouchedSpan, RetentionMark, Issue, Incident):
+        # Events taken are of every kind: an account may have others and not one request.
+        for model in (RollupDay, TouchedSpan, RetentionMark, Issue, Incident, EventsTaken):
             rows = model.objects.order_by("account_id").values_list("account_id", flat=True)
             found.update(rows.distinct())
+        found -= set(ErasedAccount.objects.values_list("account_id", flat=True))
     return sorted(found)
 
 

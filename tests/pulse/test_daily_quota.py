@@ -66,6 +66,30 @@ def test_what_was_taken_since_the_last_look_comes_on_top() -> None:
     asyncio.run(play())
 
 
+def test_midnight_ends_the_day_for_who_comes_back_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An agent is told to come at midnight; what was known a second before is of yesterday."""
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+    used, moment = 10, midnight - timedelta(seconds=1)
+    monkeypatch.setattr("pulse.ingest.daily.now", lambda: moment)
+    me, holder = Somebody(), new_id()
+
+    async def ask(_who: object) -> tuple[Allowance, ...]:
+        return (allowance(10, used, holder),)
+
+    async def play() -> None:
+        nonlocal used, moment
+        quotas = DailyQuotas(ask, moment.timestamp)
+        with pytest.raises(OverDailyQuota) as refused:
+            await quotas.check(me)
+        used, moment = 0, moment + timedelta(seconds=refused.value.data["retry_after"])
+        assert moment == midnight
+        await quotas.check(me)
+
+    asyncio.run(play())
+
+
 def identity_of(person: Person) -> AgentIdentity:
     scope = person.scope
     return AgentIdentity(

@@ -211,6 +211,39 @@ def test_bounds_and_a_worker_that_dies(
     assert exports(customer_owner.scope) == []
 
 
+@pytest.mark.usefixtures("places")
+def test_an_export_that_kills_its_worker_is_given_up(
+    store: Store, customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would otherwise be taken up for ever, before all that others asked for."""
+    asked = export_create(
+        actor=customer_owner.actor, chosen=last_hours(), kind="csv", link="", store=store
+    )
+    tries = 0
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_args: object, **_more: object) -> Iterator[pa.Table]:
+        nonlocal tries
+        tries += 1
+        raise Killed
+
+    monkeypatch.setattr(running, "request_pages", die)
+    for _ in range(running.ATTEMPTS):
+        with pytest.raises(Killed):
+            exports_write(store=store)
+        with unscoped("test"):
+            TrafficExport.objects.update(claimed_at=now() - running.LEASE - timedelta(seconds=1))
+    assert exports_write(store=store) == 0
+    assert tries == running.ATTEMPTS
+    (given_up,) = exports(customer_owner.scope)
+    assert (given_up.id, given_up.state, given_up.attempt) == (asked.id, "failed", 5)
+    found = entries(customer_owner.scope, EntryFilter(action="pulse.export")).entries
+    assert next(e.action for e in found if e.object_id == str(asked.id)) == "pulse.export.fail"
+    assert exports_write(store=store) == 0
+
+
 def test_filters_come_back_as_they_were() -> None:
     chosen = replace(
         last_hours(), host="x", status=0, kept=True, environments=(new_id(),), query="y"

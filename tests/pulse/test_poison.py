@@ -128,16 +128,39 @@ def test_dropped_when_somebody_says_so(spool: SpoolFolder, store: Store) -> None
     assert list(spool.aside.iterdir()) == []
 
 
+@pytest.mark.parametrize("decided", ["kept", "retry", "late"])
 def test_an_erased_account_leaves_nothing_aside(
-    spool: SpoolFolder, store: Store, sent: Somebody
+    spool: SpoolFolder, store: Store, sent: Somebody, decided: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever an operator decided about its batches, before or meanwhile."""
     refuse(store)
     load_all(spool, store)
+    before = stored(store)
+    allow(store)
     with unscoped("test"):
-        ErasedAccount.objects.create(account_id=sent.account_id)
+        mine = AsideBatch.objects.filter(account_id=sent.account_id)
+        mine.update(state="kept" if decided == "kept" else "retry")
+
+    def erase() -> None:
+        with unscoped("test"):
+            ErasedAccount.objects.create(account_id=sent.account_id)
+
+    if decided == "late":
+        whole = Loader._heed
+
+        def late(self: Loader, batch: AsideBatch) -> None:
+            monkeypatch.undo()
+            erase()
+            whole(self, batch)
+
+        monkeypatch.setattr(Loader, "_heed", late)
+    else:
+        erase()
+    load_all(spool, store)
     load_all(spool, store)
     assert sorted(state for state, _, _ in set_aside()) == ["dropped", "kept"]
     assert len(list(spool.aside.iterdir())) == 1
+    assert stored(store) == before
 
 
 class Killed(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +41,7 @@ from pulse.store.gate import ask_as_system
 from pulse.tables.issues import Issue, IssueHour, IssueState
 from pulse.tables.retention import RetentionChoice, RetentionMark, RetentionRun
 from pulse.tables.rollups import TouchedSpan
+from pulse.tables.taken import EventsTaken
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound, StepUpNeeded
 from qcloud.kernel.ids import new_id
@@ -105,6 +107,33 @@ def test_old_requests_go_counted_and_their_sums_stay(
     assert usage_hours(customer_owner.scope, days_ago(60), now()) == usage
     assert expire_due(store=store) == 0
     assert retention_of(customer_owner.scope).kept[0].gone_before == through(30, now())
+
+
+def test_other_events_of_who_has_no_request_go_too(
+    store: Store, customer_owner: Person, other_customer_owner: Person
+) -> None:
+    """Lookups alone: neither sums nor spans tell of such an account."""
+    for person in (customer_owner, other_customer_owner):
+        row = {
+            "account_id": str(person.account.id), "environment_id": str(new_id()),
+            "agent_id": str(new_id()), "load_id": str(new_id()),
+            "timestamp": f"{days_ago(45):%Y-%m-%d %H:%M:%S}",
+            "received_at": f"{days_ago(45):%Y-%m-%d %H:%M:%S}",
+        }  # fmt: skip
+        store.client().raw_insert(
+            "dns_lookups", column_names=list(row), insert_block=json.dumps(row) + "\n",
+            fmt="JSONEachRow", settings={"wait_end_of_query": 1},
+        )  # fmt: skip
+        with unscoped("test"):
+            EventsTaken.objects.create(account_id=person.account.id, day=now().date(), events=1)
+    with unscoped("test"):
+        # Of what is being erased nothing new is written down.
+        ErasedAccount.objects.create(account_id=other_customer_owner.account.id)
+    assert expire_due(store=store) == 1
+    assert rows(store, "dns_lookups") == 1
+    with unscoped("test"):
+        marks = RetentionMark.objects.values_list("account_id", flat=True)
+        assert set(marks) == {customer_owner.account.id}
 
 
 def test_what_comes_after_its_retention_changes_no_book(
