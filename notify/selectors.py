@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -112,7 +114,7 @@ def masked_address(text: str) -> str:
 
 
 def _masked(row: DeliveryInfo) -> DeliveryInfo:
-    return replace(row, to=masked_address(row.to))
+    return replace(row, to=masked_address(row.to), reason=_hider(row.to)(row.reason))
 
 
 def delivery(
@@ -125,9 +127,19 @@ def delivery(
             return None
         tries = Attempt.objects.filter(delivery_id=delivery_id).order_by("-id")[:100]
         found = _masked(_info(row)) if masked else _info(row)
+        hide = _hider(row["to"]) if masked else str
         return found, [
-            AttemptInfo(t.number, t.at, t.duration_ms, t.outcome, t.status, t.answer) for t in tries
+            AttemptInfo(t.number, t.at, t.duration_ms, t.outcome, t.status, hide(t.answer))
+            for t in tries
         ]
+
+
+def _hider(address: str) -> Callable[[str], str]:
+    """Servers repeat in their answers whom they refuse."""
+    if not address:
+        return str
+    whole, shown = re.compile(re.escape(address), re.IGNORECASE), masked_address(address)
+    return lambda answer: whole.sub(lambda _: shown, answer)
 
 
 def _narrowed(rows: Any, chosen: DeliveryFilter) -> Any:

@@ -14,8 +14,9 @@ import pytest
 from django.db import connection, transaction
 
 from notify import smtp as transport
-from notify.models import Delivery, State
+from notify.models import Attempt, Delivery, State
 from notify.queue import due
+from notify.selectors import delivery
 from notify.services import Brand, mail_send
 from notify.tasks import deliver, forget, sweep
 from qcloud.kernel.clock import now
@@ -376,3 +377,23 @@ def test_old_messages_and_rows_are_forgotten(smtp: Postbox, invite: Invite) -> N
     assert row(failed).payload is None
     assert attempts(sent) == []
     assert row(fresh).state == State.SENT
+
+
+def test_who_may_not_read_addresses_reads_none_in_answers(
+    customer_owner: Person, invite: Invite
+) -> None:
+    kept = invite(customer_owner.account.id)
+    said = "550 5.1.1 <Bob@acme.example>: Recipient address rejected: bob@acme.example"
+    with unscoped("test"):
+        Delivery.objects.filter(id=kept).update(reason=said)
+        Attempt.objects.create(
+            account_id=customer_owner.account.id, delivery_id=kept, number=1, at=now(),
+            duration_ms=1, outcome="permanent", status=550, answer=said,
+        )  # fmt: skip
+    whole = delivery(customer_owner.scope, kept)
+    hidden = delivery(customer_owner.scope, kept, masked=True)
+    assert whole is not None
+    assert hidden is not None
+    assert whole[1][0].answer == whole[0].reason == said
+    shown = "550 5.1.1 <b…@acme.example>: Recipient address rejected: b…@acme.example"
+    assert (hidden[1][0].answer, hidden[0].reason) == (shown, shown)

@@ -35,9 +35,10 @@ from pulse.retention.holds import (
 )
 from pulse.retention.keeping import through
 from pulse.retention.kinds import KINDS, Kind
-from pulse.store.client import Store
+from pulse.store.client import ClickHouseError, Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.gate import ask_as_system
+from pulse.store.retention import count_old
 from pulse.tables.issues import Issue, IssueHour, IssueState
 from pulse.tables.retention import RetentionChoice, RetentionMark, RetentionRun
 from pulse.tables.rollups import TouchedSpan
@@ -134,6 +135,41 @@ def test_other_events_of_who_has_no_request_go_too(
     with unscoped("test"):
         marks = RetentionMark.objects.values_list("account_id", flat=True)
         assert set(marks) == {customer_owner.account.id}
+
+
+def test_what_the_store_refuses_of_one_keeps_no_others(
+    store: Store,
+    customer_owner: Person,
+    other_customer_owner: Person,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = sorted((customer_owner.account.id, other_customer_owner.account.id))
+    for account in (first, second):
+        load_aged(store, account, new_id(), {45: 2})
+    count_all(store)
+    whole_mark, whole_count = expiring.mark_account, count_old
+
+    def refuse(account_id: UUID, **more: Any) -> None:
+        if account_id == first:
+            raise ClickHouseError("Code: 1. DB::Exception: x")
+        whole_mark(account_id, **more)
+
+    def refuse_count(old: Any, **more: Any) -> Any:
+        if old.account_id == first:
+            raise ClickHouseError("Code: 1. DB::Exception: x")
+        return whole_count(old, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(expiring, "mark_account", refuse)
+        assert expire_due(store=store) > 0
+    assert rows(store, where=f"account_id = '{first}'") == 2
+    assert rows(store, where=f"account_id = '{second}'") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(expiring, "count_old", refuse_count)
+        assert expire_due(store=store) == 0
+    assert rows(store, where=f"account_id = '{first}'") == 2
+    assert expire_due(store=store) > 0
+    assert rows(store) == 0
 
 
 def test_what_comes_after_its_retention_changes_no_book(
