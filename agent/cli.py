@@ -36,6 +36,7 @@ class CannotStartError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 no room on the disk, 2 usage, 3 no capture, 4 folder taken."""
+    _no_free_numbers()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in _COMMANDS:
         words.insert(0, "run")
@@ -48,6 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotStartError as error:
         _log.error("cannot start", reason=str(error))
         return error.code
+
+
+def _no_free_numbers() -> None:
+    """Started with a closed stream, the next file opened would get its number, and with it
+    what is printed. What stands there now can be neither read nor written, and that is counted.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/dev/null", os.O_PATH)  # the lowest free number: this one
 
 
 def _run(options: argparse.Namespace) -> int:

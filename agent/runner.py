@@ -225,7 +225,10 @@ class Runner:
     def _replace(self, source: Source, linker: Linker, call_limit: int) -> Source:
         """Capture anew, with another limit; connections go on, older than the new source."""
         for chunk in source.poll(0):
-            linker.feed(chunk)
+            try:
+                linker.feed(chunk)
+            except Exception:  # noqa: BLE001  as in the loop
+                self._fault(linker, chunk.connection)
         self._audit()
         linker.shutdown(time.monotonic_ns())
         self._note_lost(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from wire.config.nodes import MAX_BYTES
 VALID: Final = 0
 INVALID: Final = 1
 UNREADABLE: Final = 2
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Names of keys are somebody's text; a terminal obeys these letters."""
 
 
 def validate(where: str, *, strict: bool, form: str) -> int:
@@ -47,7 +50,11 @@ def _as_text(where: str, problems: list[Problem], *, valid: bool) -> str:
         path = f"{one.path}: " if one.path else ""
         lines.append(f"{place}: {one.severity}: {path}{one.message}")
     lines.append(f"{name}: {'can be used' if valid else 'cannot be used'}")
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{_CONTROL.sub(_escaped, line)}\n" for line in lines)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
 
 
 def _as_json(where: str, problems: list[Problem], *, valid: bool) -> str:
