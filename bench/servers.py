@@ -50,6 +50,9 @@ class _OneToken:
     def allowances(self, _agent: _Agent) -> tuple[()]:
         return ()
 
+    def is_forgotten(self, _agent: _Agent, _boot_id: UUID) -> bool:
+        return False
+
     def release(self) -> None:
         """It holds nothing."""
 

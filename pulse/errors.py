@@ -103,6 +103,17 @@ class SpoolFull(QCloudError):
         )
 
 
+class BootForgotten(QCloudError):
+    def __init__(self) -> None:
+        super().__init__(
+            "pulse.boot_forgotten",
+            409,
+            "this batch is of a start of the agent so long ago that the platform no longer knows"
+            " which of its batches were counted (QCLOUD_LEDGER_DAYS). It was not stored and will"
+            " not be: set it aside. If the agent has just started, its node's clock is wrong",
+        )
+
+
 class SpoolShare(QCloudError):
     """The account has as much waiting as is left free for all the others."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.db.models.functions import Now
 from psycopg.types.multirange import Int8Multirange
 
 from qcloud.kernel.models import InternalModel, SubtreeModel
@@ -23,13 +24,15 @@ class SequencesField(_Field):
 
 
 class AgentBootLedger(InternalModel):
-    """The numbers of one start of one agent that were taken. Kept for ever: a batch may be
-    sent again however late.
+    """The numbers of one start of one agent that were taken. Kept while it is used and long
+    after (``pulse.boots``): a batch may be sent again late.
     """
 
     agent_id = models.UUIDField()
     boot_id = models.UUIDField()
     sequences = SequencesField(default=Int8Multirange)
+    used_at = models.DateTimeField(db_default=Now())
+    """When a batch of it came last, new or repeated."""
 
     class Meta(InternalModel.Meta):
         constraints = (
@@ -126,6 +129,7 @@ class ErasedAccount(InternalModel):
 from pulse.tables import (  # noqa: E402  Django looks here
     alerts,  # noqa: F401
     aside,  # noqa: F401
+    boots,  # noqa: F401
     exports,  # noqa: F401
     frozen,  # noqa: F401
     issues,  # noqa: F401

@@ -9,6 +9,7 @@ import structlog
 from celery import shared_task
 
 from pulse import closing, retaining, watching  # noqa: F401  their tasks
+from pulse.boots import forget_boots
 from pulse.errors import StoreUnavailable
 from pulse.metering import recompute_touched
 from pulse.models import Load, LoadState
@@ -38,6 +39,15 @@ def recompute_recent_usage() -> int:
     if hours:
         log.info("usage recounted", hours=hours)
     return hours
+
+
+@shared_task
+def forget_unused_boots() -> int:
+    """Keep the ledger of batches bounded; returns the number of boots that were forgotten."""
+    boots = forget_boots()
+    if boots:
+        log.info("ledger: boots forgotten", boots=boots)
+    return boots
 
 
 @shared_task

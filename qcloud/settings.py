@@ -184,6 +184,7 @@ CELERY_BEAT_SCHEDULE = {
     "key-runs": {"task": "vaultsvc.tasks.carry_on", "schedule": 300.0},
     "rollups": {"task": "pulse.tasks.count_rollups", "schedule": 30.0},
     "rollups-tidy": {"task": "pulse.tasks.tidy_rollups", "schedule": 3_600.0},
+    "ledger": {"task": "pulse.tasks.forget_unused_boots", "schedule": crontab(hour=3, minute=50)},
     "retention": {"task": "pulse.retaining.expire", "schedule": 120.0},
     "traffic-exports": {"task": "pulse.retaining.export", "schedule": 5.0},
     "takeouts": {"task": "identity.tasks.pack_takeouts", "schedule": 10.0},
@@ -204,6 +205,7 @@ EVENTSTORE_SECURE = env.flag("QCLOUD_EVENTSTORE_SECURE", default=PRODUCTION)
 EVENTSTORE_PATH = env.path("QCLOUD_EVENTSTORE_PATH", BASE_DIR / ".data" / "eventstore")
 
 # --- Ingest.
+LEDGER_DAYS = env.integer("QCLOUD_LEDGER_DAYS", 90, low=30, high=3_650)
 SPOOL_PATH = env.path("QCLOUD_SPOOL_PATH", BASE_DIR / ".data" / "spool")
 INGEST_PUBLIC_URL = env.text("QCLOUD_INGEST_PUBLIC_URL", "http://127.0.0.1:8601")
 OBJECTS_PATH = env.path("QCLOUD_OBJECTS_PATH", BASE_DIR / ".data" / "objects")

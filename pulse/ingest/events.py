@@ -12,7 +12,8 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pulse.errors import BadRequest, UnknownKind
+from pulse.boot_ids import may_be_forgotten
+from pulse.errors import BadRequest, BootForgotten, UnknownKind
 from pulse.ingest.batch import Batch, parse_batch
 from pulse.ingest.body import check_announced, decompress, read_body
 from pulse.ingest.columnar import parse_columns
@@ -42,6 +43,7 @@ class Events:
     async def post(self, request: Request) -> Response:
         identity = await self._parts.identify(request, "pulse.events.send")
         boot_id, sequence = batch_number(request)
+        await self._check_boot(identity, boot_id)
         shape = shape_of(request)
         encoding = check_announced(request)
         columnar = request.headers.get("content-type", "").startswith(COLUMNS_CONTENT_TYPE)
@@ -72,6 +74,13 @@ class Events:
         log.info("batch stored", agent=str(identity.agent_id), sequence=sequence, rows=batch.rows)
         answer = EventsResponse(accepted=batch.rows, sequence=sequence)
         return Response(msgspec.json.encode(answer), media_type=JSON)
+
+    async def _check_boot(self, identity: Any, boot_id: UUID) -> None:
+        """Raises ``BootForgotten``. Nobody is asked about boots of the last weeks."""
+        if may_be_forgotten(boot_id, now()) and await self._parts.ask_database(
+            self._parts.gateway.is_forgotten, identity, boot_id
+        ):
+            raise BootForgotten
 
 
 def batch_number(request: Request) -> tuple[UUID, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db import close_old_connections, connections
 
@@ -10,6 +11,7 @@ from fleet import selectors, services
 from fleet.errors import TokenRefused
 from fleet.selectors import AgentIdentity
 from identity.quotas import events_limits, sharing
+from pulse.boots import is_forgotten
 from pulse.ingest.columns import SHAPES
 from pulse.ingest.gateway import Allowance
 from pulse.taken import taken_today
@@ -38,6 +40,11 @@ class FleetGateway:
             Allowance(limit.holder_id, limit.limit, taken_today(sharing(limit)), limit.raised_by)
             for limit in events_limits(identity.scope)
         )
+
+    def is_forgotten(self, identity: AgentIdentity, boot_id: UUID) -> bool:
+        """Whether the ledger can no longer tell what of that boot was counted."""
+        close_old_connections()
+        return is_forgotten(identity.agent_id, boot_id)
 
     def register(
         self, token: str, request: RegisterRequest, previous: str | None, ip: str, request_id: str

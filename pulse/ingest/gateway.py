@@ -50,6 +50,10 @@ class Gateway(Protocol):
         """What holds for the agent's account now; empty: no limit."""
         ...
 
+    def is_forgotten(self, identity: Any, boot_id: UUID) -> bool:
+        """Whether the ledger can no longer tell what of that boot was counted."""
+        ...
+
     def register(
         self, token: str, request: RegisterRequest, previous: str | None, ip: str, request_id: str
     ) -> RegisterResponse: ...

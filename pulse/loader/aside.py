@@ -62,8 +62,7 @@ def separate(
         rows = sum(frame.header.rows for frame in some if id(frame) not in bad)
         if (stored := count_load(store, load.id, kind)) != rows:
             raise RuntimeError(f"load {load.id} has {stored} rows of {kind} instead of {rows}")
-    for each in refused:
-        _keep(folder, each)
+    keep(folder, refused)
     bad = {id(each.frame) for each in refused}
     kept = [(name, frame) for name, frame in frames if id(frame) not in bad]
     _note(folder, load, kept, refused)
@@ -94,45 +93,52 @@ def name_of(segment: str, frame: Frame) -> str:
     return segment if "-" in stem else f"{stem}-{frame.offset}{CLOSED}"
 
 
-def _keep(folder: SpoolFolder, refused: Refused) -> None:
-    path = folder.aside / name_of(refused.segment, refused.frame)
-    if path.exists():
-        return
-    mark = secrets.token_bytes(MARK_SIZE)
-    head, payload = encode_frame(refused.frame.header, refused.frame.payload)
-    write_durably(path, b"".join((opening(mark), mark, head, payload)))
+def keep(folder: SpoolFolder, refused: Sequence[Refused]) -> None:
+    """Each in a file of its own; one that is there already stays. Raises ``OSError``."""
+    for each in refused:
+        path = folder.aside / name_of(each.segment, each.frame)
+        if path.exists():
+            continue
+        mark = secrets.token_bytes(MARK_SIZE)
+        head, payload = encode_frame(each.frame.header, each.frame.payload)
+        write_durably(path, b"".join((opening(mark), mark, head, payload)))
 
 
 def _note(
     folder: SpoolFolder, load: Load, kept: Sequence[Named], refused: Sequence[Refused]
 ) -> None:
     with unscoped("loader: batches that the event store refuses"):
-        for each in refused:
-            header = each.frame.header
-            AsideBatch.objects.update_or_create(
-                spool_id=folder.identity(),
-                file=name_of(each.segment, each.frame),
-                defaults={
-                    "account_id": header.account_id,
-                    "environment_id": header.environment_id,
-                    "agent_id": header.agent_id,
-                    "kind": header.kind,
-                    "rows": header.rows,
-                    "reason": each.reason,
-                    "state": AsideState.KEPT,
-                    "load_id": None,
-                    "decided_at": None,
-                },
-            )
-            log.error(
-                "loader: a batch is refused and set aside; decide with: qcloud spool",
-                file=name_of(each.segment, each.frame),
-                rows=header.rows,
-                reason=each.reason,
-            )
+        note(folder, refused)
         load.frames = [[name, frame.offset] for name, frame in kept]
         load.rows = sum(frame.header.rows for _, frame in kept)
         Load.objects.filter(id=load.id).update(frames=load.frames, rows=load.rows)
+
+
+def note(folder: SpoolFolder, refused: Sequence[Refused]) -> None:
+    """For an operator to decide. In the caller's system mode."""
+    for each in refused:
+        header = each.frame.header
+        AsideBatch.objects.update_or_create(
+            spool_id=folder.identity(),
+            file=name_of(each.segment, each.frame),
+            defaults={
+                "account_id": header.account_id,
+                "environment_id": header.environment_id,
+                "agent_id": header.agent_id,
+                "kind": header.kind,
+                "rows": header.rows,
+                "reason": each.reason,
+                "state": AsideState.KEPT,
+                "load_id": None,
+                "decided_at": None,
+            },
+        )
+        log.error(
+            "loader: a batch is refused and set aside; decide with: qcloud spool",
+            file=name_of(each.segment, each.frame),
+            rows=header.rows,
+            reason=each.reason,
+        )
 
 
 FRAME_OFFSET: Final = OPENING_SIZE

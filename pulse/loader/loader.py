@@ -21,9 +21,9 @@ from uuid import UUID
 import structlog
 from django.db.models import QuerySet
 
-from pulse.loader.aside import FRAME_OFFSET, REFUSALS, Named, separate
+from pulse.loader.aside import FRAME_OFFSET, REFUSALS, Named, Refused, keep, note, separate
 from pulse.loader.block import Hour, block_of, by_kind, hours_of, quarters_of
-from pulse.loader.ledger import claim
+from pulse.loader.ledger import Verdict, claim
 from pulse.loader.refusals import is_about_data
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
@@ -55,6 +55,7 @@ LINGER_BYTES: Final = 24 * 1024 * 1024
 LINGER_SECONDS: Final = 1.5
 """… until the oldest segment is this old. Every load is a part that the engine must merge."""
 _WAIT_SECONDS: Final = 0.5
+_FORGOTTEN: Final = "from an agent's start that the ledger has forgotten; it may be counted already"
 
 
 class Loader:
@@ -182,20 +183,23 @@ class Loader:
 
     def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Named]]:
         with unscoped("loader: the ledger of all agents"):
-            verdicts = claim(frame.header for _, frame in contents.frames)
+            verdicts = claim((frame.header for _, frame in contents.frames), now())
             erased = _erased(contents)
-            counted = [
-                pair
-                for pair, counts in zip(contents.frames, verdicts, strict=True)
-                if counts and pair[1].header.account_id not in erased
-            ]
+            found: dict[Verdict, list[Named]] = {verdict: [] for verdict in Verdict}
+            for pair, verdict in zip(contents.frames, verdicts, strict=True):
+                if pair[1].header.account_id not in erased:
+                    found[verdict].append(pair)
+            counted = found[Verdict.NEW]
+            forgotten = [Refused(*pair, _FORGOTTEN) for pair in found[Verdict.FORGOTTEN]]
+            keep(self._folder, forgotten)
+            note(self._folder, forgotten)
             load = Load.objects.create(
                 id=new_id(),
                 spool_id=self._spool_id,
                 segments=[path.name for path in paths],
                 frames=[[name, frame.offset] for name, frame in counted],
                 rows=sum(frame.header.rows for _, frame in counted),
-                duplicates=verdicts.count(False),
+                duplicates=verdicts.count(Verdict.REPEATED),
                 damaged=contents.damaged,
             )
             note_taken(frame.header for _, frame in counted)

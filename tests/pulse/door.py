@@ -38,6 +38,7 @@ class Tokens:
         self.known = known
         self.refusals: list[tuple[str, str]] = []
         self.released = 0
+        self.forgotten: set[tuple[UUID, UUID]] = set()
         self.limits: dict[UUID, tuple[Allowance, ...]] = {}
 
     def identify(self, token: str) -> Somebody | None:
@@ -45,6 +46,9 @@ class Tokens:
 
     def allowances(self, identity: Somebody) -> tuple[Allowance, ...]:
         return self.limits.get(identity.account_id, ())
+
+    def is_forgotten(self, identity: Somebody, boot_id: UUID) -> bool:
+        return (identity.agent_id, boot_id) in self.forgotten
 
     def refused(self, token: str, action: str, ip: str, request_id: str) -> None:
         assert ip
