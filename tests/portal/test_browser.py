@@ -42,6 +42,8 @@ def _customer_pages(world: World) -> list[str]:
         f"/c/acme/requests/{world.hostile_id}?body=response&view=hex",
         f"/c/acme/requests/{world.bare_id}",
         "/c/acme/live?cmp=1d&by=node",
+        "/c/acme/live?cmp=7d&by=tag",
+        "/c/acme/requests?f.host=api.stripe.com&f.tag=team:shop",
         "/c/acme/objects",
         "/c/acme/dns",
         "/c/acme/vendors",
@@ -51,11 +53,14 @@ def _customer_pages(world: World) -> list[str]:
         "/c/acme/environments",
         "/c/acme/environments?dialog=create",
         f"/c/acme/environments/{world.environment_id}",
+        f"/c/acme/environments/{world.environment_id}?dialog=dns",
+        f"/c/acme/environments/{world.environment_id}?dialog=store-s3",
         "/c/acme/agents",
         f"/c/acme/agents/{world.agent_id}",
         "/c/acme/usage",
         "/c/acme/invoices",
         f"/c/acme/invoices/{world.invoice_id}",
+        f"/c/acme/invoices/{world.invoice_id}/usage",
         "/c/acme/audit",
         "/c/acme/search?q=e",
     ]
@@ -105,7 +110,10 @@ def test_sellers_pages_are_silent_fit_and_are_accessible(
     scheme: Scheme,
 ) -> None:
     account = customer_owner.account.id
-    shared = ["", "usage", "invoices", "price-books", "audit", "search?q=a"]
+    shared = [
+        *("", "usage", "invoices", "price-books", "audit", "search?q=a", "deliveries"),
+        *("alerts", "alerts/rules", "alerts/rules/new", "alerts/channels", "alerts/silences"),
+    ]
     own = {
         reseller_owner: [
             *(f"/r/north/{name}" for name in [*shared, "customers", "customers?dialog=create"]),
