@@ -98,8 +98,9 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
 def create(request: HttpRequest, here: Here) -> HttpResponseBase:
     """A new rule; with ``preview`` only what it would have done."""
     start = _PLAIN | TEMPLATES.get(request.GET.get("template", ""), {})
-    if here.scope.tier is not Tier.CUSTOMER:
-        start |= {"measure": "sign_in_anomalies", "threshold": "0"}
+    if here.scope.tier is not Tier.CUSTOMER and not start["measure"].startswith("sign_in_"):
+        # An account that sells has no traffic of its own.
+        start = _PLAIN | TEMPLATES["odd"] | {"name": ""}
     names = {*FILTERS, "environment"}
     known = {name: request.GET.get(name, "") for name in names if name in request.GET}
     return _form(request, here, None, start | known, _made(request, here, None))

@@ -28,6 +28,7 @@ from qcloud.kernel.clock import now
 from qcloud.kernel.scope import scoped, unscoped
 from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
+from tests.portal.world import World
 from tests.pulse.rows import put
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -217,3 +218,31 @@ def test_the_log_of_deliveries(
     exported = b"".join(client.get(f"{to('deliveries')}?export=json"))
     assert b"SECRETLINK" not in exported
     assert b"bob@acme.example" in exported
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sellers_begin_with_what_they_can_watch(reseller_owner: Person) -> None:
+    client, place = sign_in(reseller_owner), "/r/north/alerts/rules/new"
+    for page in ("alerts", "alerts/rules"):
+        shown = client.get(f"/r/north/{page}").content.decode()
+        assert f'href="{place}?template=locks"' in shown
+        assert "template=errors" not in shown
+    chosen = {
+        template: client.get(f"{place}?template={template}").content.decode()
+        for template in ("locks", "odd", "errors")
+    }
+    assert 'value="sign_in_locks" selected' in chosen["locks"]
+    assert 'value="sign_in_anomalies" selected' in chosen["odd"]
+    assert 'value="sign_in_anomalies" selected' in chosen["errors"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_facet_leaves_out_is_not_said_to_be_missing(
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+) -> None:
+    client = sign_in(customer_owner)
+    for page in ("requests", "objects"):
+        shown = client.get(f"/c/acme/{page}?f.tag=team:shop").content.decode()
+        assert "Nothing matches this filter" in shown
+        assert "in this range</h2>" not in shown
