@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +48,6 @@ def test_events_do_not_go_into_another_file(tmp_path: Path, closed: tuple[int, .
         assert (b"eventstore.Request" in ended.stdout, lost) == (True, 0)
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "demo"]
     assert not [path for path in written if b"eventstore." in path.read_bytes()]
-    assert os.fstat(1)
 
 
 def test_a_key_does_not_speak_to_the_terminal(
@@ -61,3 +59,17 @@ def test_a_key_does_not_speak_to_the_terminal(
     said = capsys.readouterr().out
     assert "\\x1b[2Jx: unknown key" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_no_file_of_the_agent_has_a_stream_s_number(
+    tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    told = tmp_path / "told"
+    script = (
+        f"import os, sys\nfor n in {closed!r}: os.close(n)\n"
+        f"from agent.cli import main\nmain(['demo-recording', {str(tmp_path / 'demo')!r}])\n"
+        f"with open({str(told)!r}, 'w') as file: file.write(str(file.fileno()))"
+    )
+    subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
+    assert int(told.read_text()) > 2
