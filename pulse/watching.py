@@ -13,6 +13,7 @@ from pulse.alerts.evaluating import accounts_with_rules, enabled_rules, evaluate
 from pulse.errors import StoreUnavailable
 from pulse.inventory.looking import look
 from pulse.issues.scan import scan
+from pulse.store.certificates import certificate_accounts
 from pulse.store.endpoints import active_accounts
 from pulse.store.filters import micros
 from pulse.store.reports import reporting_accounts
@@ -27,7 +28,9 @@ def find_issues() -> int:
     """A task for each account with traffic, so that one cannot delay another."""
     try:
         since = micros(now() - timedelta(minutes=15))
-        accounts = {*active_accounts(since), *reporting_accounts(since)}
+        accounts = {
+            *active_accounts(since), *reporting_accounts(since), *certificate_accounts(now()),
+        }  # fmt: skip
     except StoreUnavailable as error:
         # The next minute tries again; a trace a minute would say no more than this line.
         log.warning("issues not looked for", reason=error.message)

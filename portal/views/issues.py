@@ -47,7 +47,8 @@ STATES: Final = (
 )  # fmt: skip
 KINDS: Final = (
     ("errors", "Errors"), ("latency", "Latency"), ("new_status", "New status"),
-    ("reported", "Reported by a rule"), ("overflow", "Too many to list"),
+    ("reported", "Reported by a rule"), ("certificate", "Certificate expires"),
+    ("overflow", "Too many to list"),
 )  # fmt: skip
 IGNORE: Final = (
     ("1", "For an hour"), ("24", "For a day"), ("168", "For a week"), ("720", "For 30 days"),
@@ -103,6 +104,8 @@ def _spec(
                    lambda i: Cell("", time=i.last_seen)),
             Column("kind", "Kind", lambda i: i.kind, lambda i: Cell(dict(KINDS)[i.kind]),
                    shown=False),
+            Column("severity", "Severity", lambda i: i.severity,
+                   lambda i: Cell(i.severity.capitalize()), sort=False, shown=False),
         ),
     )  # fmt: skip
 

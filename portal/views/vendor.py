@@ -37,6 +37,7 @@ from pulse.analytics import (
     TrafficFilter,
     VendorRow,
     callers,
+    latest_certificates,
     paths,
     status_over_time,
     totals,
@@ -44,6 +45,7 @@ from pulse.analytics import (
 )
 from pulse.inventory.selectors import VendorInfo, sightings, vendor
 from pulse.inventory.services import Verdict, vendor_review, vendor_review_undo
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
 
@@ -116,7 +118,10 @@ def _detail(
     may_write = here.may_write(Permission.PULSE_VENDOR_WRITE) and here.scope.environments is None
     context: dict[str, Any] = {
         **_frame(request, here, found, chosen, "vendor"),
-        "facts": _facts(rows[0] if rows else None, found, {p.id: p.name for p in places}),
+        "facts": [
+            *_facts(rows[0] if rows else None, found, {p.id: p.name for p in places}),
+            ("Certificates", _certificates(here, found)),
+        ],
         "sightings": _sightings(here, found, {p.id: p for p in places}),
         "may_write": may_write,
         "limited": here.scope.environments is not None,
@@ -177,6 +182,12 @@ def _facts(
             ("Received", formats.size(row.bytes_received)),
         ]
     return [*facts, ("Personal data", NOT_SCANNED)]
+
+
+def _certificates(here: Here, found: VendorInfo) -> str:
+    shown = latest_certificates(here.scope, now(), vendor=found.name)
+    words = [f"{one.server} until {formats.when(one.not_after)}" for one in shown[:20]]
+    return ", ".join(words) or "not looked at"
 
 
 def _sightings(here: Here, found: VendorInfo, places: dict[UUID, EnvironmentInfo]) -> list[Any]:

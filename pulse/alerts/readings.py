@@ -18,12 +18,14 @@ from pulse.alerts.rules import MEASURES, Spec
 from pulse.inventory.selectors import noticed_between, refused_calls
 from pulse.issues.selectors import opened_between
 from pulse.metering import usage_hours
+from pulse.store.certificates import latest_certificates
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.ticks import Tick, ticks
 from qcloud.kernel.scope import Scope
 
 MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,17 @@ def _refused(asked: _Asked) -> Values:
         yield at, float(len(calls) - bisect_left(calls, at - asked.window))
 
 
+def _expires(asked: _Asked) -> Values:
+    """Days to the first expiry of what servers showed lately; below zero when it is past. Only
+    the latest certificates are known.
+    """
+    shown = latest_certificates(
+        asked.scope, asked.last, environments=asked.places, store=asked.store
+    )
+    for at in asked.minutes:
+        yield at, (shown[0].not_after - at) / _DAY if shown else None
+
+
 def _used(asked: _Asked) -> Values:
     """Requests since midnight, as far as their hours are counted; or what part of the quota."""
     limit = None
@@ -188,5 +201,6 @@ _SOURCES: Final[dict[str, Callable[[_Asked], Values]]] = {
     "fleet": _silent,
     "usage": _used,
     "vendors_refused": _refused,
+    "certificates": _expires,
 }
 """By measure or by source; what is left is counted by when it happened."""

@@ -20,7 +20,8 @@ class Measure:
     label: str
     unit: str
     source: str
-    """``traffic``, ``issues``, ``vendors``, ``fleet``, ``security`` or ``usage``."""
+    """``traffic``, ``issues``, ``vendors``, ``certificates``, ``fleet``, ``security`` or
+    ``usage``."""
     can_be_missing: bool = False
     """Without a request it has no value; the others are zero then."""
     past: bool = True
@@ -45,6 +46,14 @@ MEASURES: Final[dict[str, Measure]] = {
             "Third parties in use that are not approved",
             "third parties",
             "vendors",
+            past=False,
+        ),
+        Measure(
+            "certificate_days",
+            "Days until a certificate expires",
+            "days",
+            "certificates",
+            can_be_missing=True,
             past=False,
         ),
         Measure("silent_agents", "Silent agents", "agents", "fleet", past=False),

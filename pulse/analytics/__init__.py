@@ -23,6 +23,7 @@ from pulse.analytics.single import (
 from pulse.analytics.steps import MAX_BUCKETS
 from pulse.analytics.top import Ranking, TopRow, processes, rankings, top, vendors
 from pulse.store.artifacts import Artifact, artifacts_of
+from pulse.store.certificates import Certificate, latest_certificates
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from pulse.store.inventory import ProcessRow
 from pulse.store.lookups import (
@@ -58,6 +59,7 @@ __all__ = [
     "STATUS_CLASSES",
     "Artifact",
     "CallerRow",
+    "Certificate",
     "LookupFilter",
     "LookupTotals",
     "NameRow",
@@ -79,6 +81,7 @@ __all__ = [
     "artifacts_of",
     "callers",
     "latency_over_time",
+    "latest_certificates",
     "lookup_totals",
     "names",
     "paths",

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from pulse.store.endpoints import Endpoint, EndpointSums
-from pulse.tables.issues import IssueKind
+from pulse.tables.issues import IssueKind, IssueSeverity
 
 Sums = Mapping[Endpoint, EndpointSums]
 
@@ -34,6 +34,7 @@ class Finding:
     first: datetime | None = None
     last: datetime | None = None
     """When it happened; ``None``: in the window that was looked at."""
+    severity: IssueSeverity = IssueSeverity.WARNING
 
     @property
     def fingerprint(self) -> str:

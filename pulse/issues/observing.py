@@ -10,7 +10,14 @@ from uuid import UUID
 
 from pulse.issues.detectors import Finding
 from pulse.store.endpoints import Endpoint
-from pulse.tables.issues import Issue, IssueActivity, IssueHour, IssueKind, IssueState
+from pulse.tables.issues import (
+    Issue,
+    IssueActivity,
+    IssueHour,
+    IssueKind,
+    IssueSeverity,
+    IssueState,
+)
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import Scope
 
@@ -19,6 +26,7 @@ MOST_OPEN: Final = 500
 MOST_NEW: Final = 50
 """Made in one run."""
 PLATFORM: Final = "QCloud"
+_WEIGHTS: Final = tuple(IssueSeverity.values)
 ALL_PLACES: Final = UUID(int=0)
 
 
@@ -64,11 +72,18 @@ def _seen(row: Issue, finding: Finding, window: Window) -> None:
     row.last_seen = max(row.last_seen, window.until)
     row.first_seen = min(row.first_seen, finding.first or row.first_seen)
     row.cause = _kept(finding.cause, 300)
+    _weigh(row, finding)
     if row.state == IssueState.RESOLVED and _after(row.resolved_at, window):
         _reopen(row, window, "regressed", row.cause)
     if row.state == IssueState.IGNORED and row.ignored_until and row.ignored_until <= window.since:
         _reopen(row, window, "reopened", "The time that it was ignored for is over.")
     row.save()
+
+
+def _weigh(row: Issue, finding: Finding) -> None:
+    before, row.severity = row.severity, finding.severity
+    if row.state == IssueState.OPEN and _WEIGHTS.index(before) < _WEIGHTS.index(row.severity):
+        note(row, now(), PLATFORM, "worsened", row.cause)
 
 
 def _after(resolved_at: datetime | None, window: Window) -> bool:
@@ -94,6 +109,7 @@ def _make(scope: Scope, finding: Finding, window: Window) -> Issue:
         route=_kept(place.route, 8_192),
         status=finding.status,
         rule=_kept(finding.rule, 1_024),
+        severity=finding.severity,
         cause=_kept(finding.cause, 300),
         first_seen=finding.first or window.since,
         last_seen=window.until,

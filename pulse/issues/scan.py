@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.core.cache import cache
 
+from pulse.issues.certificates import close_renewed, expiring, looked_at
 from pulse.issues.detectors import Finding, findings
 from pulse.issues.observing import Window, count_hours, observe
 from pulse.issues.reported import reported
@@ -30,7 +31,7 @@ MOST_STATUS_CHECKS: Final = 20
 """Questions to the store in one run; the answers are remembered."""
 
 
-_COUNTED_ELSEWHERE: Final = (IssueKind.OVERFLOW, IssueKind.REPORTED)
+_COUNTED_ELSEWHERE: Final = (IssueKind.OVERFLOW, IssueKind.REPORTED, IssueKind.CERTIFICATE)
 
 
 def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
@@ -41,16 +42,18 @@ def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
     until = (moment - LAG).replace(second=0, microsecond=0)
     window = Window(until - WINDOW, until)
     told, hours = reported(scope, moment, store=store)
-    found = [*_compared(scope, window, store), *told]
-    if not found:
+    shown = looked_at(scope, moment, store=store)
+    found = [*_compared(scope, window, store), *told, *expiring(shown, moment)]
+    if not found and not shown:
         return 0
     with scoped(scope):
         touched = observe(scope, found, window)
+        closed = close_renewed(shown, moment)
         _count(scope, touched, window, store)
         by_print = {row.fingerprint: row for row in touched}
         known = {(by_print[p].id, hour): n for (p, hour), n in hours.items() if p in by_print}
         count_hours([row for row in touched if row.kind == IssueKind.REPORTED], known)
-    return len(touched)
+    return len(touched) + len(closed)
 
 
 def _compared(scope: Scope, window: Window, store: Store | None) -> list[Finding]:

@@ -43,6 +43,7 @@ class IssueInfo:
     count: int
     rule: str
     """Of the agent's configuration; empty: found by the platform."""
+    severity: str = "warning"
 
     @property
     def title(self) -> str:
@@ -52,6 +53,7 @@ class IssueInfo:
             "latency": "Slow answers from",
             "reported": f"“{self.rule}” on",
             "new_status": f"New status {self.status} on",
+            "certificate": "Certificate expires of",
             "overflow": "More than can be listed",
         }
         return f"{words[self.kind]} {place}".strip()

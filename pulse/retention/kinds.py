@@ -40,7 +40,9 @@ KINDS: Final = {
     Kind.HOURS: About("Sums by hour", "Charts and rankings of months.", 400),
     Kind.DAYS: About("Sums by day", "Charts and rankings of years.", 1_830),
     Kind.OTHERS: About(
-        "Other events", "Errors that agents reported, lookups of names, records of payloads.", 30
+        "Other events",
+        "Errors that agents reported, lookups of names, certificates, records of payloads.",
+        30,
     ),
     Kind.ISSUES: About("Issues", "Counted from when they were last seen; open ones stay.", 400),
     Kind.INCIDENTS: About("Incidents of alerts", "Those that are over, from their end.", 400),

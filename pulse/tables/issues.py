@@ -12,7 +12,16 @@ class IssueKind(models.TextChoices):
     LATENCY = "latency", "Latency"
     NEW_STATUS = "new_status", "New status"
     REPORTED = "reported", "Reported by a rule"
+    CERTIFICATE = "certificate", "Certificate expires"
     OVERFLOW = "overflow", "Too many to list"
+
+
+class IssueSeverity(models.TextChoices):
+    """As of alerts."""
+
+    INFO = "info", "Info"
+    WARNING = "warning", "Warning"
+    CRITICAL = "critical", "Critical"
 
 
 class IssueState(models.TextChoices):
@@ -35,6 +44,12 @@ class Issue(TenantModel):
     """Of a new status."""
     rule = models.CharField(max_length=1_024, blank=True, db_default="")
     """Of ``detect_errors`` in the agent's configuration that reported it."""
+    severity = models.CharField(
+        max_length=8,
+        choices=IssueSeverity.choices,
+        default=IssueSeverity.WARNING,
+        db_default=IssueSeverity.WARNING.value,
+    )
     cause = models.CharField(max_length=300)
     """One sentence with the figures of the last time that it was seen."""
     state = models.CharField(max_length=8, choices=IssueState.choices, default=IssueState.OPEN)
@@ -91,8 +106,8 @@ class IssueActivity(TenantModel):
     at = models.DateTimeField()
     who = models.CharField(max_length=254)
     what = models.CharField(max_length=16)
-    """``found``, ``regressed``, ``assigned``, ``resolved``, ``reopened``, ``ignored``,
-    ``noted``."""
+    """``found``, ``worsened``, ``regressed``, ``assigned``, ``resolved``, ``reopened``,
+    ``ignored``, ``noted``."""
     text = models.CharField(max_length=2_000, blank=True)
 
     class Meta(TenantModel.Meta):
