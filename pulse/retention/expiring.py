@@ -33,7 +33,8 @@ from pulse.retention.keeping import (
     through,
 )
 from pulse.retention.kinds import EVENTS, LEVELS, Kind
-from pulse.rollups.rebuild import rebuild_account, wait_for_rebuild
+from pulse.rollups.rebuild import rebuild_account
+from pulse.rollups.swap import wait_for_rebuild
 from pulse.store.client import ClickHouseError, Store
 from pulse.store.retention import Count, Old, count_old, delete_old, tables_of_others
 from pulse.tables.alerts import Incident

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from pulse.retention.kinds import Kind
 from pulse.store.rolled.cover import Manifest
@@ -35,10 +36,7 @@ def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
         )
         spans = {(_seconds(low), _seconds(high)) for low, high in notes}
         # Behind the retention of requests nothing is dirty: what came late is counted by nobody.
-        gone = RetentionMark.objects.filter(account_id=scope.account_id, kind=Kind.REQUESTS)
-        floor = max(
-            (_seconds(moment) for moment in gone.values_list("through", flat=True)), default=0
-        )
+        floor = closed_before(scope.account_id)
         dirty = sorted((max(low, floor), high) for low, high in spans if high > floor)
         first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
         days = list(
@@ -56,6 +54,19 @@ def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
                 if version
             )
     return Manifest(versions, dirty)
+
+
+def closed_before(account_id: UUID) -> int:
+    """Seconds: no quarter before it is counted any more. In the caller's scope.
+
+    Neither where requests are gone nor where quarters are: one of them alone would make an
+    hour out of its late requests.
+    """
+    marks = RetentionMark.objects.filter(
+        account_id=account_id, kind__in=(Kind.REQUESTS, Kind.QUARTERS)
+    )
+    found = marks.values_list("through", flat=True)
+    return max((_seconds(moment) for moment in found), default=0)
 
 
 def day_start(day: date) -> int:

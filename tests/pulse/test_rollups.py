@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,10 @@ from pulse import analytics
 from pulse.analytics.covers import cover_for_ranks, cover_for_series, manifest_for
 from pulse.analytics.steps import steps_for
 from pulse.models import Load
-from pulse.rollups import forget_old_versions, rebuild_touched
+from pulse.rollups import forget_old_versions, merging, rebuild, rebuild_touched
 from pulse.rollups.spans import MAX_SPANS, spans_of
 from pulse.store import series as raw_series
-from pulse.store.client import Store
+from pulse.store.client import ClickHouseError, Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.gate import ask_as_system
 from pulse.store.rolled import kinds, read, write
@@ -217,13 +218,121 @@ def test_a_count_that_is_killed_is_never_believed(
     def killed(*_arguments: Any, **_named: Any) -> None:
         raise KeyboardInterrupt
 
-    for step in ("_settle", "merge_units", "count_quarters"):
+    for step in ("rebuild.count_quarters", "rebuild._settle", "merging.merge_units"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"pulse.rollups.rebuild.{step}", killed)
+            patch.setattr(f"pulse.rollups.{step}", killed)
             with pytest.raises(KeyboardInterrupt):
                 rebuild_touched(store=store)
         compare(store)
     rebuild_touched(store=store)
+    compare(store)
+
+
+@database
+def test_no_transaction_is_open_while_the_engine_counts(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(11), 30, NOON)
+    asked: list[bool] = []
+
+    def watched(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def ask(*arguments: Any, **named: Any) -> Any:
+            asked.append(connection.in_atomic_block)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(module, name, ask)
+
+    for name in ("requests_by_quarter", "overflowing", "count_quarters"):
+        watched(rebuild, name)
+    watched(merging, "merge_units")
+    rebuild_touched(store=store)
+    assert len(asked) >= 8
+    assert not any(asked)
+    compare(store)
+
+
+@database
+def test_what_changed_under_a_count_is_not_overwritten(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(12), 60, NOON)
+    real = write.count_quarters
+
+    def removed_meanwhile(account_id: UUID, *arguments: Any, **named: Any) -> None:
+        real(account_id, *arguments, **named)
+        with unscoped("test"):
+            TouchedSpan.objects.filter(account_id=account_id).delete()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild, "count_quarters", removed_meanwhile)
+        assert rebuild_touched(store=store) == 0
+    with unscoped("test"):
+        assert not RollupDay.objects.exists()
+    assert rows(store) == 0
+
+
+@database
+def test_a_quarter_that_the_engine_refuses_holds_up_no_other(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(13), 30, NOON + timedelta(hours=1))
+    refused = int(NOON.timestamp()) + kinds.HOUR
+    real = write.count_quarters
+
+    def refuse(account_id: UUID, versions: dict[int, int], **named: Any) -> None:
+        if refused in versions:
+            real(account_id, {refused: versions[refused]}, **named)  # half of it, as it happens
+            raise ClickHouseError("Code: 159. DB::Exception: Timeout exceeded")
+        real(account_id, versions, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuild, "count_quarters", refuse)
+        assert rebuild_touched(store=store) > 10
+        assert rebuild_touched(store=store) == 0
+    with unscoped("test"):
+        left = TouchedSpan.objects.values_list("since", flat=True)
+        assert {int(moment.timestamp()) for moment in left} == {refused}
+    compare(store)
+    rebuild_touched(store=store)
+    with unscoped("test"):
+        assert not TouchedSpan.objects.exists()
+    compare(store)
+
+
+@database
+def test_a_large_quarter_is_counted_in_pieces(
+    store: Store, set_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_REQUESTS_AT_ONCE", 2)
+    set_clock(NOON + timedelta(days=2))
+    load_some(store, seeded(14), 10, NOON + timedelta(hours=4, minutes=15))
+    rebuild_touched(store=store)
+    assert compare(store) > 2
+
+
+@database
+def test_days_without_requests_keep_no_other_day_open(store: Store, set_clock: Clock) -> None:
+    set_clock(NOON + timedelta(days=2))
+    with unscoped("test"):
+        RollupDay.objects.bulk_create(
+            RollupDay(
+                account_id=OWNER.account_id, day=(NOON - timedelta(days=age)).date(),
+                quarters=[0] * 96, hours=[0] * 24,
+            )
+            for age in range(10, 80)
+        )  # fmt: skip
+    set_clock(NOON + timedelta(hours=6))
+    load_some(store, seeded(15), 30, NOON)
+    rebuild_touched(store=store)
+    set_clock(NOON + timedelta(days=1))
+    rebuild_touched(store=store)
+    with unscoped("test"):
+        assert RollupDay.objects.filter(account_id=OWNER.account_id, whole__gt=0).count() == 1
     compare(store)
 
 

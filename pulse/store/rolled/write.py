@@ -6,7 +6,7 @@ knows of yet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -56,57 +56,71 @@ _MISSING: Final = (
 )
 
 
-def quarters_with_requests(
+def requests_by_quarter(
     account_id: UUID, spans: Sequence[Span], *, store: Store | None = None
-) -> list[int]:
-    """Beginnings of the quarters in these spans (seconds) that have requests, sorted."""
+) -> dict[int, int]:
+    """Beginnings of the quarters in these spans (seconds) that have requests, and how many."""
     inside = " OR ".join(
         f"(timestamp >= toDateTime64({low}, 6, 'UTC')"
         f" AND timestamp < toDateTime64({high}, 6, 'UTC'))"
         for low, high in joined(spans)
     )
     sql = (
-        f"SELECT DISTINCT toUInt32({_QUARTER_OF}) AS q FROM requests"  # noqa: S608
-        f" WHERE account_id = {{account:UUID}} AND ({inside}) ORDER BY q"
+        f"SELECT toUInt32({_QUARTER_OF}) AS q, count() FROM requests"  # noqa: S608
+        f" WHERE account_id = {{account:UUID}} AND ({inside}) GROUP BY q"
     )
     rows = ask_as_system("rollups: quarters", sql, {"account": account_id}, store=store)
-    return [int(row[0]) for row in rows]
+    return {int(row[0]): int(row[1]) for row in rows}
 
 
 def overflowing(
-    account_id: UUID, starts: list[int], *, store: Store | None = None
+    account_id: UUID, starts: list[int], *, pieces: int = 1, store: Store | None = None
 ) -> dict[int, int]:
-    """For each quarter that has requests the flags of the kinds that it has too much of."""
+    """For each quarter that has requests the flags of the kinds that it has too much of.
+
+    In several ``pieces`` (see ``count_quarters``) a kind is too much when it is in one of them.
+    """
     texts = {**VALUES, **PLACES, "cube": f"({', '.join(CUBE)}, environment_id)"}
     counts = ", ".join(
         f"uniqCombined({texts[kind]}) > {MAX_CELLS if kind == 'cube' else MAX_VALUES}"
         for kind in OVERFLOWING
     )
     sql = f"SELECT toUInt32({_QUARTER_OF}) AS q, {counts} {_OF_REQUESTS} GROUP BY q"
-    rows = ask_as_system("rollups: survey", sql, _bounds(account_id, starts), store=store)
-    return {
-        int(row[0]): sum(
-            flag_of(kind) for kind, over in zip(OVERFLOWING, row[1:], strict=True) if over
-        )
-        for row in rows
-    }
+    found: dict[int, int] = {}
+    for bounds in _pieces(_bounds(account_id, starts), pieces):
+        for row in ask_as_system("rollups: survey", sql, bounds, store=store):
+            over = (
+                flag_of(kind) for kind, is_over in zip(OVERFLOWING, row[1:], strict=True) if is_over
+            )
+            found[int(row[0])] = found.get(int(row[0]), 0) | sum(over)
+    return found
 
 
 def count_quarters(
-    account_id: UUID, versions: Mapping[int, int], *, store: Store | None = None
+    account_id: UUID,
+    versions: Mapping[int, int],
+    *,
+    pieces: int = 1,
+    store: Store | None = None,
 ) -> None:
-    """Count the quarters that begin at these seconds, and their minutes, under these versions."""
+    """Count the quarters that begin at these seconds, and their minutes, under these versions.
+
+    In several ``pieces`` of whole minutes where there is much to count: a value then has
+    several rows under one version, which readers and merges add up like any others.
+    """
     parameters = _parameters(account_id, versions)
     chosen = store or default_store()
-    _insert(chosen, _cube(), parameters)
-    _insert(chosen, _minutes(), parameters)
     whole = {start: version for start, version in versions.items() if not version & flag_of("cube")}
+    rest = {start: version for start, version in versions.items() if start not in whole}
+    for some in _pieces(parameters, pieces):
+        _insert(chosen, _cube(), some)
+        _insert(chosen, _minutes(), some)
+        _insert(chosen, _values_of_requests(PLACES), some)
     if whole:
         _insert(chosen, _values_of_cube(), _parameters(account_id, whole))
-    rest = {start: version for start, version in versions.items() if start not in whole}
     if rest:
-        _insert(chosen, _values_of_requests(VALUES), _parameters(account_id, rest))
-    _insert(chosen, _values_of_requests(PLACES), parameters)
+        for some in _pieces(_parameters(account_id, rest), pieces):
+            _insert(chosen, _values_of_requests(VALUES), some)
 
 
 def merge_units(
@@ -213,6 +227,14 @@ def _bounds(account_id: UUID, starts: list[int], length: int = QUARTER) -> dict[
         "until": max(starts) + length,
         "starts": starts,
     }
+
+
+def _pieces(parameters: dict[str, Any], count: int) -> Iterator[dict[str, Any]]:
+    """The same over parts of the range, whole minutes each."""
+    since, until = parameters["since"], parameters["until"]
+    length = -(-(until - since) // count // MINUTE) * MINUTE
+    for start in range(since, until, length):
+        yield {**parameters, "since": start, "until": min(start + length, until)}
 
 
 def _parameters(
