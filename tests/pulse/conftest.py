@@ -50,6 +50,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Says what time the rollups believe it is."""
 
     def set_to(moment: datetime) -> None:
-        monkeypatch.setattr("pulse.rollups.rebuild.now", lambda: moment)
+        for module in ("rebuild", "merging", "versions"):
+            monkeypatch.setattr(f"pulse.rollups.{module}.now", lambda: moment)
 
     return set_to
