@@ -109,6 +109,7 @@ def test_nobody_without_the_password(engine: EventStoreProcess, user: str, passw
 def test_migrations_are_applied_once(store: Store) -> None:
     assert migrate(store) == []
     assert names()[0] == "0001_requests.sql"
+    assert [int(name[:4]) for name in names()] == list(range(1, len(names()) + 1))
 
 
 def test_a_store_that_is_not_there(engine: EventStoreProcess) -> None:
