@@ -49,13 +49,26 @@ _NAMES: Final = {
 _REGISTRY: Final = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 
 
-@lru_cache(maxsize=100_000)
+_LONGEST_NAME: Final = 253
+"""Characters of a name in DNS; RFC 1035, 2.3.4."""
+
+
 def vendor_of(host: str) -> str:
     """The vendor's name, else the host's registered domain, else the host itself.
 
     The domain is a guess by shape (``a.example.co.uk`` → ``example.co.uk``); empty for an
     empty host.
     """
+    # What is no name anyway is not remembered: agents choose it, and it may be long.
+    return _remembered(host) if len(host) <= _LONGEST_NAME else _worked_out(host)
+
+
+@lru_cache(maxsize=20_000)
+def _remembered(host: str) -> str:
+    return _worked_out(host)
+
+
+def _worked_out(host: str) -> str:
     if not host or _is_address(host):
         return host
     labels = host.rstrip(".").lower().split(".")

@@ -64,11 +64,10 @@ def template_restore(*, actor: Actor, template_id: UUID) -> TemplateInfo:
 
 def _switch(actor: Actor, template_id: UUID, *, forgotten: bool) -> TemplateInfo:
     with scoped(_whole_account(actor)):
-        found = PathTemplate.objects.filter(id=template_id).first()
-        if found is None:
-            raise NotFound("There is no such template in this account.")
+        found = _one(template_id)
         row = PathHost.objects.select_for_update().get(id=found.path_host_id)
-        found.refresh_from_db()
+        # Once more under the lock: a loader may have widened it away while we waited.
+        found = _one(template_id)
         if found.forgotten == forgotten:
             raise Conflict("It is forgotten already." if forgotten else "It is in use already.")
         found.forgotten = forgotten
@@ -80,6 +79,13 @@ def _switch(actor: Actor, template_id: UUID, *, forgotten: bool) -> TemplateInfo
         words = "forgotten" if forgotten else "restored"
         _save(actor, row, found, f"pulse.path_template.{words}")
         return template_info(found)
+
+
+def _one(template_id: UUID) -> PathTemplate:
+    row: PathTemplate | None = PathTemplate.objects.filter(id=template_id).first()
+    if row is None:
+        raise NotFound("There is no such template in this account.")
+    return row
 
 
 def _room(scope: Scope, name: str) -> PathHost:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,7 @@ import zstandard
 
 from qcloud.kernel.ids import new_id
 from tests.pulse.lines import event, lines
-from tests.pulse.processes import Process, free_port
+from tests.pulse.serving import served_door
 from wire.protocol import BOOT_HEADER, EVENTS_PATH, SEQUENCE_HEADER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -33,25 +31,8 @@ without shares of parsing and writing, five seconds."""
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = [
-        sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port",
-        str(port), "--workers", "1", "--factory", "tests.pulse.served:create_app",
-    ]  # fmt: skip
-    environment = {**os.environ, "QCLOUD_SPOOL_PATH": str(tmp_path / "spool")}
-    environment["QCLOUD_LOG_LEVEL"] = "ERROR"
-    process = Process(command, environment, tmp_path / "door.log")
-    deadline = time.monotonic() + 30
-    while not answers(port):
-        assert time.monotonic() < deadline, (tmp_path / "door.log").read_text()
-        time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}"
-    process.kill()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with served_door(tmp_path) as address:
+        yield address
 
 
 def headers(token: str, boot: str, number: int) -> dict[str, str]:
