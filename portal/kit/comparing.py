@@ -60,7 +60,12 @@ def change(now: float | None, before: float | None) -> str:
 
 
 def with_before(chart: Chart, label: str, found: TimeSeries, names: tuple[str, ...]) -> Chart:
-    """The chart with the sum of the earlier series as a dashed line, bucket by bucket."""
+    """The chart with the sum of the earlier series as a dashed line, bucket by bucket.
+
+    Without it, when the earlier time is kept in longer buckets alone.
+    """
+    if round(found.step.total_seconds()) != chart.step:
+        return chart
     divisor = chart.step if chart.unit == "req/s" else 1
     chosen = [series.values for series in found.series if series.name in names]
     sums = [_sum(values, divisor) for values in zip(*chosen, strict=True)]

@@ -108,6 +108,7 @@ def _live(request: HttpRequest, here: Here) -> dict[str, Any]:
         "facet_hidden": facet_hidden(request),
         "chips": list(chips(request)),
         "totals": sums,
+        "kept_since": found.kept_since,
         "requests_href": _requests_href(request, here),
         "errors_href": _requests_href(request, here, **{"f.status": "5xx"}),
         "rankings": [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
-from pulse.rollups.manifest import manifest_of
-from pulse.store.filters import TrafficFilter, micros
+from pulse.rollups.manifest import gone_of, manifest_of
+from pulse.store.filters import TrafficFilter, micros, moment_of
 from pulse.store.rolled.cover import Cover, Manifest, cover
 from pulse.store.rolled.kinds import DAY, HOUR, MINUTE, QUARTER
 from pulse.store.rolled.read import Source, source_of
@@ -16,9 +17,9 @@ _LEVELS: Final = (DAY, HOUR, QUARTER, MINUTE)
 
 
 def manifest_for(scope: Scope, chosen: TrafficFilter) -> Manifest:
-    """What is known of the range; nothing where rollups could not answer."""
+    """What is known of the range; of rollups nothing where they could not answer."""
     if source_of(chosen) is None:
-        return Manifest()
+        return gone_of(scope)
     return manifest_of(scope, chosen.since, chosen.until)
 
 
@@ -29,7 +30,8 @@ def cover_for_series(
     levels = [
         level
         for level in _LEVELS
-        if not step_us % (level * 1_000_000) and (level != MINUTE or source.kind == "total")
+        if not step_us % (level * 1_000_000)
+        and (level != MINUTE or _minutes(chosen, manifest, source))
     ]
     return cover(
         micros(chosen.since), micros(chosen.until), manifest, levels=levels, without=source.without
@@ -40,3 +42,26 @@ def cover_for_ranks(chosen: TrafficFilter, manifest: Manifest, without: int) -> 
     """The whole range as one bucket."""
     since, until = micros(chosen.since), micros(chosen.until)
     return cover(since, until, manifest, levels=_RANKED, without=without)
+
+
+def least_step(chosen: TrafficFilter, manifest: Manifest) -> int:
+    """Seconds: finer buckets would be empty, because what they are made of is not kept."""
+    source, since = source_of(chosen), micros(chosen.since)
+    if source is None or manifest.keeps(0, since):
+        return 1
+    if _minutes(chosen, manifest, source):
+        return MINUTE
+    return next((length for length in (QUARTER, HOUR) if manifest.keeps(length, since)), DAY)
+
+
+def kept_since(chosen: TrafficFilter, manifest: Manifest) -> datetime | None:
+    """From when on there is anything to answer with; ``None``: over the whole range."""
+    length = 0 if source_of(chosen) is None else DAY
+    if manifest.keeps(length, micros(chosen.since)):
+        return None
+    return moment_of(manifest.gone[length] * 1_000_000)
+
+
+def _minutes(chosen: TrafficFilter, manifest: Manifest, source: Source) -> bool:
+    """Whether minutes can tell: they exist of the total alone."""
+    return source.kind == "total" and manifest.keeps(MINUTE, micros(chosen.since))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pulse.analytics.covers import manifest_for
@@ -38,6 +39,8 @@ class TrafficPage:
     status: TimeSeries
     rankings: dict[str, Ranking]
     """By ``host``, ``route``, ``process`` and ``vendor``."""
+    kept_since: datetime | None = None
+    """Before it nothing is kept that could answer; ``None``: all of the range is."""
 
 
 def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> TrafficPage:
@@ -58,4 +61,5 @@ def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = N
         latency=latency_series(found),
         status=status_series(found),
         rankings=ranked.result(),
+        kept_since=found.kept_since,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pulse.analytics.covers import cover_for_series, manifest_for
+from pulse.analytics.covers import cover_for_series, kept_since, least_step, manifest_for
 from pulse.analytics.steps import Steps, steps_for
 from pulse.store import series as store_series
 from pulse.store.client import Store
@@ -79,6 +79,8 @@ class Scan:
     steps: Steps
     buckets: dict[int, Sums]
     total: Sums | None
+    kept_since: datetime | None = None
+    """Before it nothing is kept that could answer; ``None``: all of the range is."""
 
 
 def requests_over_time(
@@ -115,14 +117,14 @@ def prepared_scan(
     scope: Scope, chosen: TrafficFilter, manifest: Manifest, store: Store | None
 ) -> Scan:
     """``scan`` with what is known of the rollups: it asks the event store alone."""
-    steps = steps_for(chosen.since, chosen.until)
+    steps = steps_for(chosen.since, chosen.until, least=least_step(chosen, manifest))
     source = source_of(chosen)
     if source is None:
         buckets, total = store_series.series(scope, chosen, steps.step_us, store=store)
     else:
         found = cover_for_series(chosen, manifest, steps.step_us, source)
         buckets, total = rolled.series(scope, chosen, steps.step_us, source, found, store=store)
-    return Scan(steps, buckets, total)
+    return Scan(steps, buckets, total, kept_since(chosen, manifest))
 
 
 def requests_series(found: Scan) -> TimeSeries:

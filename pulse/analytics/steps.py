@@ -40,10 +40,16 @@ class Steps:
         return tuple(moment_of(number * self.step_us) for number in self.numbers)
 
 
-def steps_for(since: datetime, until: datetime) -> Steps:
-    """The finest round steps with at most ``MAX_BUCKETS`` buckets over ``[since, until)``."""
+def steps_for(since: datetime, until: datetime, *, least: int = 1) -> Steps:
+    """The finest round steps with at most ``MAX_BUCKETS`` buckets over ``[since, until)``.
+
+    ``least``: seconds, a length that all longer ones are multiples of (a minute, a quarter of
+    an hour, an hour, a day).
+    """
     start, end = micros(since), micros(until)
     for seconds in _lengths():
+        if seconds < least:
+            continue
         size = seconds * _SECOND
         steps = Steps(size, start // size, (end - 1) // size)
         if len(steps.numbers) <= MAX_BUCKETS:

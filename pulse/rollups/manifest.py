@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from pulse.retention.kinds import Kind
+from pulse.retention.kinds import LEVELS, Kind
 from pulse.store.rolled.cover import Manifest
 from pulse.store.rolled.kinds import DAY, HOUR, QUARTER
 from pulse.tables.retention import RetentionMark
@@ -36,7 +37,8 @@ def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
         )
         spans = {(_seconds(low), _seconds(high)) for low, high in notes}
         # Behind the retention of requests nothing is dirty: what came late is counted by nobody.
-        floor = closed_before(scope.account_id)
+        marks = _marks(scope.account_id)
+        floor = _closed_before(marks)
         dirty = sorted((max(low, floor), high) for low, high in spans if high > floor)
         first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
         days = list(
@@ -53,7 +55,15 @@ def manifest_of(scope: Scope, since: datetime, until: datetime) -> Manifest:
                 for place, version in enumerate(entries)
                 if version
             )
-    return Manifest(versions, dirty)
+    return Manifest(versions, dirty, _gone(marks))
+
+
+def gone_of(scope: Scope) -> Manifest:
+    """What of an account is not kept any more, and nothing of its rollups."""
+    if scope.tier is not Tier.CUSTOMER:
+        return Manifest()
+    with scoped(scope):
+        return Manifest(gone=_gone(_marks(scope.account_id)))
 
 
 def closed_before(account_id: UUID) -> int:
@@ -62,11 +72,22 @@ def closed_before(account_id: UUID) -> int:
     Neither where requests are gone nor where quarters are: one of them alone would make an
     hour out of its late requests.
     """
-    marks = RetentionMark.objects.filter(
-        account_id=account_id, kind__in=(Kind.REQUESTS, Kind.QUARTERS)
-    )
-    found = marks.values_list("through", flat=True)
-    return max((_seconds(moment) for moment in found), default=0)
+    return _closed_before(_marks(account_id))
+
+
+def _closed_before(marks: Mapping[str, int]) -> int:
+    return max(marks.get(Kind.REQUESTS, 0), marks.get(Kind.QUARTERS, 0))
+
+
+def _marks(account_id: UUID) -> dict[str, int]:
+    """Kind → seconds before which it is not kept."""
+    rows = RetentionMark.objects.filter(account_id=account_id)
+    return {kind: _seconds(through) for kind, through in rows.values_list("kind", "through")}
+
+
+def _gone(marks: Mapping[str, int]) -> dict[int, int]:
+    lengths = {Kind.REQUESTS: 0, **LEVELS}
+    return {lengths[Kind(kind)]: moment for kind, moment in marks.items() if kind in lengths}
 
 
 def day_start(day: date) -> int:

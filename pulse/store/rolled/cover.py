@@ -27,6 +27,12 @@ class Manifest:
     dirty has no requests."""
     dirty: Sequence[Span] = ()
     """Whole quarters whose requests may not be those that were counted."""
+    gone: Mapping[int, int] = field(default_factory=dict)
+    """Length of the unit, 0 for the requests themselves → before when they are not kept."""
+
+    def keeps(self, length: int, since: int) -> bool:
+        """Whether what happened from ``since`` on (microseconds) is kept in such units."""
+        return self.gone.get(length, 0) * _MICRO <= since
 
 
 @dataclass(frozen=True)
