@@ -44,6 +44,8 @@ class Environment(TenantModel):
     """Without an object store nothing is captured, whatever stands here."""
     dns_audit = models.BooleanField(default=False, db_default=False)
     """Agents report DNS lookups."""
+    certificates = models.BooleanField(default=False, db_default=False)
+    """Agents look at the certificates of servers, once a day."""
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True)
 

@@ -31,6 +31,8 @@ class EnvironmentInfo:
     capture_level: str
     dns_audit: bool
     """Agents report DNS lookups."""
+    certificates: bool
+    """Agents look at the certificates of servers."""
     created_at: datetime
     closed_at: datetime | None
 
@@ -268,6 +270,7 @@ def config_document(environment_id: UUID) -> dict[str, Any]:
             **({"audit_include_dns": True} if row.dns_audit else {}),
             "http": {"stack": STACK},
         },
+        **({"qcloud": {"certificates": True}} if row.certificates else {}),
     }
 
 

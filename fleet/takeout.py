@@ -9,7 +9,15 @@ from fleet.selectors import agents, config_document, environments, registration_
 from qcloud.kernel.scope import Scope, Tier, scoped
 from qcloud.kernel.takeout import File, document, offer, table
 
-_ENVIRONMENTS: Final = ("id", "slug", "name", "capture_level", "dns_audit", "created_at")
+_ENVIRONMENTS: Final = (
+    "id",
+    "slug",
+    "name",
+    "capture_level",
+    "dns_audit",
+    "certificates",
+    "created_at",
+)
 _AGENTS: Final = (
     "id", "environment_id", "name", "version", "status", "registered_at", "last_heartbeat_at",
     "system", "dropped",

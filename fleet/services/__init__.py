@@ -5,6 +5,7 @@ and audits.
 from fleet.services.agents import agent_heartbeat, agent_register, agent_remove, token_refused
 from fleet.services.environments import (
     environment_capture_set,
+    environment_certificates_set,
     environment_close,
     environment_create,
     environment_dns_audit_set,
@@ -23,6 +24,7 @@ __all__ = [
     "agent_register",
     "agent_remove",
     "environment_capture_set",
+    "environment_certificates_set",
     "environment_close",
     "environment_create",
     "environment_dns_audit_set",

@@ -100,19 +100,36 @@ def environment_dns_audit_set(
 
     Raises ``Denied``, ``NotFound``, ``Invalid``.
     """
+    return _switch(actor, environment_id, "dns_audit", "reported", reported)
+
+
+def environment_certificates_set(
+    *, actor: Actor, environment_id: UUID, looked_at: str
+) -> EnvironmentInfo:
+    """Whether agents look at the certificates of servers once a day: ``on`` or ``off``.
+
+    They follow at their next heartbeat. Raises ``Denied``, ``NotFound``, ``Invalid``.
+    """
+    return _switch(actor, environment_id, "certificates", "looked_at", looked_at)
+
+
+def _switch(
+    actor: Actor, environment_id: UUID, column: str, field: str, wanted: str
+) -> EnvironmentInfo:
     require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
-    if reported not in {"on", "off"}:
-        raise Invalid("Choose one of the list.", fields={"reported": "on or off"})
+    if wanted not in {"on", "off"}:
+        raise Invalid("Choose one of the list.", fields={field: "on or off"})
     with scoped(own_scope(actor)):
         row = environment_row(environment_id)
-        before, row.dns_audit = row.dns_audit, reported == "on"
-        row.save(update_fields=["dns_audit"])
+        before, after = getattr(row, column), wanted == "on"
+        setattr(row, column, after)
+        row.save(update_fields=[column])
         record(
             actor=actor,
-            action="fleet.environment.dns_audit_set",
+            action=f"fleet.environment.{column}_set",
             object_kind="environment",
             object_id=row.id,
-            data={"before": before, "after": row.dns_audit},
+            data={"before": before, "after": after},
         )
     return environment_info(row)
 

@@ -23,11 +23,7 @@ from fleet.selectors import (
     registration_tokens,
 )
 from fleet.services import (
-    environment_capture_set,
     environment_create,
-    environment_dns_audit_set,
-    object_store_s3_set,
-    object_store_set,
     registration_token_create,
     registration_token_reveal,
     registration_token_revoke,
@@ -156,7 +152,7 @@ def _list(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
 
 @page(Permission.FLEET_ENVIRONMENT_READ)
 def detail(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    return _detail(request, here, environment_id, None)
+    return show(request, here, environment_id, None)
 
 
 def _token_spec(here: Here) -> TableSpec[TokenInfo]:
@@ -225,7 +221,7 @@ def _state_cell(token: TokenInfo) -> Cell:
     return Cell("active", tone="ok", icon="check")
 
 
-def _detail(
+def show(
     request: HttpRequest,
     here: Here,
     environment_id: UUID,
@@ -246,6 +242,7 @@ def _detail(
         "store": store,
         "levels": LEVELS,
         "dns_choices": (("off", "Not reported"), ("on", "Reported")),
+        "certificate_choices": (("off", "Not looked at"), ("on", "Looked at once a day")),
         "level": dict(LEVELS).get(place.capture_level, place.capture_level),
         "agents": agents(here.scope, environment_id),
         "table": shown,
@@ -286,7 +283,7 @@ def token_create(request: HttpRequest, here: Here, environment_id: UUID) -> Http
         ),
     )
     if isinstance(outcome, Failure):
-        return _detail(request, here, environment_id, outcome)
+        return show(request, here, environment_id, outcome)
     info, secret = outcome.result
     return _shown(request, here, environment_id, info, secret, title="New registration token")
 
@@ -329,7 +326,7 @@ def token_reveal(
         lambda: registration_token_reveal(actor=here.actor, token_id=token_id),
     )
     if isinstance(outcome, Failure):
-        return _detail(request, here, environment_id, outcome)
+        return show(request, here, environment_id, outcome)
     return _shown(request, here, environment_id, token, outcome.result, title="Registration token")
 
 
@@ -352,85 +349,6 @@ def token_revoke(
 
     outcome = attempt(request, here.scope, f"revoke-{token_id}", change)
     if isinstance(outcome, Failure):
-        return _detail(request, here, environment_id, outcome)
+        return show(request, here, environment_id, outcome)
     messages.success(request, f"The token “{outcome.result.name}” was revoked.")
-    return HttpResponseRedirect(here.url("environment", environment_id))
-
-
-@action(Permission.FLEET_ENVIRONMENT_WRITE)
-def capture_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    outcome = attempt(
-        request,
-        here.scope,
-        "capture",
-        lambda: environment_capture_set(
-            actor=here.actor,
-            environment_id=environment_id,
-            capture_level=request.POST.get("capture_level", ""),
-        ),
-    )
-    return _changed(request, here, environment_id, outcome, "Agents follow within a minute.")
-
-
-@action(Permission.FLEET_ENVIRONMENT_WRITE)
-def dns_audit_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    outcome = attempt(
-        request,
-        here.scope,
-        "dns",
-        lambda: environment_dns_audit_set(
-            actor=here.actor,
-            environment_id=environment_id,
-            reported=request.POST.get("reported", ""),
-        ),
-    )
-    return _changed(request, here, environment_id, outcome, "Agents follow within a minute.")
-
-
-@action(Permission.FLEET_ENVIRONMENT_WRITE)
-def store_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    outcome = attempt(
-        request,
-        here.scope,
-        "store",
-        lambda: object_store_set(
-            actor=here.actor,
-            environment_id=environment_id,
-            path=request.POST.get("path", ""),
-            access_url=request.POST.get("access_url", ""),
-        ),
-    )
-    return _changed(request, here, environment_id, outcome, "The object store was set.")
-
-
-@action(Permission.FLEET_ENVIRONMENT_WRITE)
-def store_s3_set(request: HttpRequest, here: Here, environment_id: UUID) -> HttpResponseBase:
-    typed = {name: request.POST.get(name, "").strip() for name in _S3_FIELDS}
-    outcome = attempt(
-        request,
-        here.scope,
-        "store-s3",
-        lambda: object_store_s3_set(
-            actor=here.actor,
-            environment_id=environment_id,
-            insecure=bool(request.POST.get("insecure")),
-            **typed,
-        ),
-    )
-    return _changed(request, here, environment_id, outcome, "The object store was set.")
-
-
-_S3_FIELDS = ("endpoint", "bucket", "region", "access_url", "access_key", "secret_key")
-
-
-def _changed(
-    request: HttpRequest,
-    here: Here,
-    environment_id: UUID,
-    outcome: Done | Failure,
-    sentence: str,
-) -> HttpResponseBase:
-    if isinstance(outcome, Failure):
-        return _detail(request, here, environment_id, outcome)
-    messages.success(request, sentence)
     return HttpResponseRedirect(here.url("environment", environment_id))

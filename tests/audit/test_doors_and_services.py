@@ -19,9 +19,12 @@ from fleet.selectors import EnvironmentInfo
 from fleet.services import (
     agent_remove,
     environment_capture_set,
+    environment_certificates_set,
     environment_close,
     environment_create,
+    environment_dns_audit_set,
     object_open,
+    object_store_s3_set,
     object_store_set,
     registration_token_create,
     registration_token_reveal,
@@ -292,6 +295,18 @@ BY_CUSTOMER: dict[str, tuple[str, Call]] = {
             actor=a, environment_id=s.production.id, capture_level="none"
         ),
     ),
+    "environment_certificates_set": (
+        "fleet.environment.certificates_set",
+        lambda s, a: environment_certificates_set(
+            actor=a, environment_id=s.production.id, looked_at="on"
+        ),
+    ),
+    "environment_dns_audit_set": (
+        "fleet.environment.dns_audit_set",
+        lambda s, a: environment_dns_audit_set(
+            actor=a, environment_id=s.production.id, reported="on"
+        ),
+    ),
     "environment_close": (
         "fleet.environment.close",
         lambda s, a: environment_close(actor=a, environment_id=s.production.id),
@@ -299,6 +314,20 @@ BY_CUSTOMER: dict[str, tuple[str, Call]] = {
     "object_store_set": (
         "fleet.object_store.set",
         lambda s, a: object_store_set(actor=a, environment_id=s.production.id, path="/srv/acme"),
+    ),
+    "object_store_s3_set": (
+        "fleet.object_store.set",
+        lambda s, a: object_store_s3_set(
+            actor=replace(a, proved_at=now()),
+            environment_id=s.production.id,
+            endpoint="s3.example.com",
+            bucket="acme",
+            region="eu-central-1",
+            access_url="",
+            access_key="key",
+            secret_key="secret",
+            insecure=False,
+        ),
     ),
     "registration_token_reveal": (
         "fleet.token.reveal",

@@ -19,6 +19,7 @@ from fleet.selectors import (
 )
 from fleet.services import (
     environment_capture_set,
+    environment_certificates_set,
     environment_close,
     environment_create,
     environment_dns_audit_set,
@@ -166,6 +167,35 @@ def test_dns_lookups_are_reported_where_somebody_wants_them(
         )
     environment_dns_audit_set(
         actor=customer_owner.actor, environment_id=production.id, reported="off"
+    )
+    assert document() == before
+
+
+def test_certificates_are_looked_at_where_somebody_wants_it(
+    customer_owner: Person, production: EnvironmentInfo, other_customer_owner: Person
+) -> None:
+    def document() -> dict[str, Any]:
+        with scoped(customer_owner.scope):
+            return config_document(production.id)
+
+    before = document()
+    assert "qcloud" not in before
+    changed = environment_certificates_set(
+        actor=customer_owner.actor, environment_id=production.id, looked_at="on"
+    )
+    assert (changed.certificates, changed.dns_audit) == (True, False)
+    config, warnings = read_document(document())
+    assert (config.qcloud.certificates, warnings) == (True, ())
+    with pytest.raises(NotFound):
+        environment_certificates_set(
+            actor=other_customer_owner.actor, environment_id=production.id, looked_at="off"
+        )
+    with pytest.raises(Invalid, match="Choose one of the list"):
+        environment_certificates_set(
+            actor=customer_owner.actor, environment_id=production.id, looked_at=""
+        )
+    environment_certificates_set(
+        actor=customer_owner.actor, environment_id=production.id, looked_at="off"
     )
     assert document() == before
 

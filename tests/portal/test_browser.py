@@ -54,6 +54,7 @@ def _customer_pages(world: World) -> list[str]:
         "/c/acme/environments?dialog=create",
         f"/c/acme/environments/{world.environment_id}",
         f"/c/acme/environments/{world.environment_id}?dialog=dns",
+        f"/c/acme/environments/{world.environment_id}?dialog=certificates",
         f"/c/acme/environments/{world.environment_id}?dialog=store-s3",
         "/c/acme/agents",
         f"/c/acme/agents/{world.agent_id}",

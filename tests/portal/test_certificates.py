@@ -11,6 +11,7 @@ import pytest
 from django.core.cache import cache
 from django.urls import reverse
 
+from fleet.services import environment_create
 from pulse.alerts.readings import readings
 from pulse.alerts.rules import Spec
 from pulse.ingest.settings import IngestSettings
@@ -143,3 +144,17 @@ def test_a_rule_watches_the_days_that_are_left(
     with scoped(customer_owner.scope):
         (after,) = readings(customer_owner.scope, spec, None, minute, minute)
     assert (after.value, after.reading) == (10.0, "bad")
+
+
+def test_switched_on_from_the_environments_page(customer_owner: Person) -> None:
+    place = environment_create(actor=customer_owner.actor, name="Prod", slug="prod")
+    client = sign_in(customer_owner)
+    page = reverse("c:environment", args=(customer_owner.account.slug, place.id))
+    switch = reverse("c:certificates-set", args=(customer_owner.account.slug, place.id))
+    assert "Not looked at" in client.get(page).content.decode()
+    shown = client.post(switch, {"looked_at": "on"}, follow=True).content.decode()
+    assert "Agents follow within a minute." in shown
+    assert "<dt>Certificates</dt><dd>Looked at once a day" in shown
+    wrong = client.post(switch, {"looked_at": "<b>"})
+    assert wrong.status_code == 422
+    assert "Choose one of the list." in wrong.content.decode()

@@ -147,6 +147,7 @@ def test_what_lies_in_another_environment_is_not_found(limited: Client, hidden: 
     for path, form in (
         (f"{place}/capture", {"capture_level": "none"}),
         (f"{place}/dns-audit", {"reported": "on"}),
+        (f"{place}/certificates", {"looked_at": "on"}),
         (f"{place}/store", {"path": "/srv/mine"}),
         (f"{place}/tokens", {"name": "mine"}),
         (f"{place}/tokens/{hidden.token_id}/revoke", {"confirm": f"{MARK} token"}),
