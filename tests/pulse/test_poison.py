@@ -168,7 +168,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("sent")
-@pytest.mark.parametrize("step", ["insert_load", "_keep", "_note", "delete_load"])
+@pytest.mark.parametrize("step", ["insert_load", "write_durably", "_note", "delete_load"])
 def test_killed_while_separating(
     spool: SpoolFolder, store: Store, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
