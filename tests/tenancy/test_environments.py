@@ -22,6 +22,7 @@ WHOLE_ACCOUNT: Final = {
     "billing_invoice_line": "invoices are the whole account's; no limited role reads them",
     "billing_invoice_usage": "as the lines that it explains",
     "billing_invoice_drift": "as the lines that it explains",
+    "pulse_asidebatch": "internal: decided by the platform's operators",
     "pulse_touchedhour": "internal: no tenant's scope reads it at all",
 }
 """Tables with an environment that no policy narrows, each with the reason."""
