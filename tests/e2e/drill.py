@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import psycopg
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from qcloud.platform import postgres
 from qcloud.platform.environment import Ports, postgres_of
@@ -178,10 +180,17 @@ class Drill:
         return Counter({str(slug): int(str(requests)) for slug, requests in rows})
 
     def _is_stored(self) -> bool:
-        return self.stored()[0].total() >= self.acknowledged().total()
+        try:
+            return self.stored()[0].total() >= self.acknowledged().total()
+        except ClickHouseError:
+            # The last one that was killed may be the store itself.
+            return False
 
     def _is_counted(self) -> bool:
-        return self.usage() == self.by_account()
+        try:
+            return self.usage() == self.by_account()
+        except psycopg.OperationalError:
+            return False
 
     def _order(self) -> Iterator[str]:
         """Each in turn, in an order that changes from turn to turn."""
