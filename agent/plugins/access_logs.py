@@ -38,8 +38,11 @@ class AccessLogsPlugin:
         mode = next((mode for check, mode in self._rules if check(subject)), self._mode)
         if mode == "none":
             return
-        if not self._out.write(self._line(subject, mode)):
-            self._counters.drop("event", "stdout-slow")
+        if not self._out.write(self._line(subject, mode), self._lost):
+            self._lost()
+
+    def _lost(self) -> None:
+        self._counters.drop("event", "stdout-slow")
 
     def _line(self, subject: Subject, mode: Mode) -> bytes:
         if self._format == "json":

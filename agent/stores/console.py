@@ -6,10 +6,13 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 QUEUE_BYTES: Final = 8 * 1024 * 1024
 STDOUT: Final = 1
+
+Lost = Callable[[], None]
 
 
 class Console:
@@ -19,18 +22,21 @@ class Console:
         self._descriptor = descriptor
         self._limit = queue_bytes
         self._work = threading.Condition()
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[tuple[bytes, Lost | None]] = deque()
         self._held = 0
         self._broken = False
         self._thread: threading.Thread | None = None
 
-    def write(self, line: bytes) -> bool:
-        """One line without its end; ``False``: nobody reads, or not fast enough."""
+    def write(self, line: bytes, lost: Lost | None = None) -> bool:
+        """One line without its end; ``False``: nobody reads, or not fast enough.
+
+        ``lost`` is called, on another thread, when a line that was taken cannot be written.
+        """
         with self._work:
             if self._broken or self._held + len(line) > self._limit:
                 return False
             self._held += len(line) + 1
-            self._lines.append(line)
+            self._lines.append((line, lost))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="console", daemon=True)
                 self._thread.start()
@@ -41,7 +47,7 @@ class Console:
         """Wait until all is written; ``False``: some is not after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
         with self._work:
-            while self._held and not self._broken:
+            while self._held:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -55,18 +61,24 @@ class Console:
                     self._work.wait()
                 lines = list(self._lines)
                 self._lines.clear()
-            self._send(b"\n".join(lines) + b"\n")
+            written = self._send(b"\n".join(line for line, _ in lines) + b"\n")
+            for line, lost in lines:
+                written -= len(line) + 1
+                if written < 0 and lost is not None:
+                    lost()
             with self._work:
-                self._held -= sum(len(line) + 1 for line in lines)
+                self._held -= sum(len(line) + 1 for line, _ in lines)
                 self._work.notify_all()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> int:
+        """How many bytes were written: all of them, unless the stream is broken."""
         rest = memoryview(data)
         while rest and not self._broken:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except OSError:
                 self._broken = True
+        return len(data) - len(rest)
 
 
 console: Final = Console()

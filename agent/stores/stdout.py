@@ -44,8 +44,11 @@ class StdoutEvents:
         name = TYPES.get(type(event))
         if name is None:
             return
-        if not self._out.write(_encoder.encode(_Line(name, event))):
-            self._counters.drop("event", "stdout-slow")
+        if not self._out.write(_encoder.encode(_Line(name, event)), self._lost):
+            self._lost()
+
+    def _lost(self) -> None:
+        self._counters.drop("event", "stdout-slow")
 
     def tick(self) -> None:
         """Nothing waits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 from agent.stores.console import Console
 
@@ -52,4 +53,18 @@ def test_a_reader_that_is_gone() -> None:
     while console.write(b"x"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    os.close(writing)
+
+
+def test_what_was_taken_and_cannot_be_written_is_told() -> None:
+    reading, writing = os.pipe()
+    console = Console(writing)
+    assert console.write(b"x" * 100)
+    assert console.drain(5.0)
+    os.close(reading)
+    lost: list[int] = []
+    taken = [n for n in range(50) if console.write(b"x" * 99, partial(lost.append, n))]
+    assert taken
+    assert console.drain(5.0)
+    assert lost == taken
     os.close(writing)
