@@ -67,6 +67,10 @@ class Load(InternalModel):
     """Stretches of the segments that were no frame; they lie in the spool's quarantine."""
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
+    store_began = models.DateTimeField(null=True)
+    """Since when the event store lived that it was last tried on again."""
+    deaths = models.IntegerField(db_default=0)
+    """How often that was another process at the next try: ``pulse.loader.deaths``."""
 
     class Meta(InternalModel.Meta):
         indexes = (models.Index("spool_id", "state", name="pulse_load_state"),)

@@ -1,9 +1,10 @@
 """Separating what the event store refuses from what it takes.
 
-A load that is refused for its data is cut in halves until single frames are left that are
-refused alone. Those go into files of their own, ``aside/`` in the spool, each a segment
-with one frame; the rest is stored under the same load. An operator has them tried again, or
-dropped (``qcloud spool``, the page of the platform's health).
+A load that is refused for its data, or of which the store dies (``deaths``), is cut in halves
+until single frames are left that are refused alone. Those go into files of their own,
+``aside/`` in the spool, each a segment with one frame; the rest is stored under the same load.
+An operator has them tried again, or dropped (``qcloud spool``, the page of the platform's
+health).
 """
 
 from __future__ import annotations
@@ -11,21 +12,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from uuid import UUID
 
 import pyarrow as pa
 import structlog
 
-from pulse.loader.block import block_of, by_kind
-from pulse.loader.refusals import PATIENCE, is_about_data, reason_of
+from pulse.loader.block import by_kind
+from pulse.loader.deaths import Witness
+from pulse.loader.refusals import PATIENCE, KillsStore, is_about_data, reason_of
 from pulse.models import Load
-from pulse.routes.book import RouteBook
 from pulse.spool.folder import CLOSED, SpoolFolder, write_durably
 from pulse.spool.frames import MARK_SIZE, OPENING_SIZE, Frame, encode_frame, opening
-from pulse.store.client import ClickHouseError, Store
-from pulse.store.loads import count_load, delete_load, insert_load
+from pulse.store.client import ClickHouseError
+from pulse.store.loads import count_load, delete_load
 from pulse.tables.aside import AsideBatch, AsideState
-from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import unscoped
 
 log = structlog.get_logger(__name__)
@@ -34,7 +33,7 @@ Named = tuple[str, Frame]
 """The name of the segment, and a frame of it."""
 # What making a block of strange columns raises; a defect that is none of these ends the loader.
 UNUSABLE: Final = (pa.ArrowException, KeyError, ValueError, TypeError, OverflowError)
-REFUSALS: Final = (ClickHouseError, *UNUSABLE)
+REFUSALS: Final = (ClickHouseError, KillsStore, *UNUSABLE)
 
 
 class Refused(NamedTuple):
@@ -44,19 +43,26 @@ class Refused(NamedTuple):
 
 
 def separate(
-    folder: SpoolFolder, store: Store, load: Load, frames: Sequence[Named], book: RouteBook
+    folder: SpoolFolder,
+    witness: Witness,
+    load: Load,
+    frames: Sequence[Named],
+    *,
+    tries: int = PATIENCE,
 ) -> list[Named]:
     """Store what is taken, set the rest aside; returns what was stored, the load's from now on.
 
-    Killed anywhere, it can be done again. Raises ``StoreUnavailable``, ``ClickHouseError``
-    that is not about data, ``OSError``, ``RuntimeError`` (the counts differ afterwards).
+    ``tries``: how often all of it was refused. Killed anywhere, it can be done again. Raises
+    ``StoreUnavailable``, ``ClickHouseError`` that is not about data, ``OSError``,
+    ``RuntimeError`` (the counts differ afterwards).
     """
+    store = witness.store
     names = {id(frame): name for name, frame in frames}
     refused: list[Refused] = []
     for kind, some in by_kind([frame for _, frame in frames]).items():
         if count_load(store, load.id, kind):
             delete_load(store, load.id, kind)
-        found = _halve(store, load.id, kind, some, book)
+        found = _halve(witness, kind, some, tries)
         refused += [Refused(names[id(frame)], frame, reason) for frame, reason in found]
         bad = {id(frame) for frame, _ in found}
         rows = sum(frame.header.rows for frame in some if id(frame) not in bad)
@@ -69,21 +75,18 @@ def separate(
     return kept
 
 
-def _halve(
-    store: Store, load_id: UUID, kind: str, frames: list[Frame], book: RouteBook
-) -> list[tuple[Frame, str]]:
+def _halve(witness: Witness, kind: str, frames: list[Frame], tries: int) -> list[tuple[Frame, str]]:
     """Insert all of them but those that are refused alone; these come back."""
     try:
-        # A token of its own: the engine remembers those of earlier tries.
-        insert_load(store, block_of(frames, load_id, book), f"{load_id}/{new_id()}", kind)
+        witness.insert(kind, frames)
     except REFUSALS as error:
-        if not is_about_data(error, PATIENCE):
+        if not is_about_data(error, tries):
             raise
         if len(frames) == 1:
             return [(frames[0], reason_of(error))]
         middle = len(frames) // 2
         parts = (frames[:middle], frames[middle:])
-        return [each for part in parts for each in _halve(store, load_id, kind, part, book)]
+        return [each for part in parts for each in _halve(witness, kind, part, tries)]
     return []
 
 

@@ -12,6 +12,7 @@ to look for in the store. Between 3 and 4 the done load tells which segments are
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,9 @@ from django.db.models import QuerySet
 
 from pulse.loader.aside import FRAME_OFFSET, REFUSALS, Named, Refused, keep, note, separate
 from pulse.loader.block import Hour, block_of, by_kind, hours_of, quarters_of
+from pulse.loader.deaths import Witness, is_suspect
 from pulse.loader.ledger import Verdict, claim
-from pulse.loader.refusals import is_about_data
+from pulse.loader.refusals import PATIENCE, is_about_data
 from pulse.loader.segments import Contents, read_segments
 from pulse.models import ErasedAccount, Load, LoadState, TouchedHour
 from pulse.rollups.spans import touch
@@ -62,11 +64,18 @@ class Loader:
     """One spool's loader; the process holds the spool's ``loader`` lock."""
 
     def __init__(
-        self, folder: SpoolFolder, store: Store, *, linger: float = LINGER_SECONDS
+        self,
+        folder: SpoolFolder,
+        store: Store,
+        *,
+        linger: float = LINGER_SECONDS,
+        stop: threading.Event | None = None,
     ) -> None:
+        """``stop``: set by another thread or a signal to end waiting for the store."""
         self._folder = folder
         self._store = store
         self._linger = linger
+        self._stop = stop
         self._spool_id = folder.identity()
         self._book = RouteBook()
         self._tries: dict[UUID, int] = {}
@@ -216,9 +225,13 @@ class Loader:
             tries = self._tries[load.id] = self._tries.get(load.id, 0) + 1
             if not is_about_data(error, tries):
                 raise
-            named = separate(self._folder, self._store, load, named, self._book)
+            named = self._separated(load, named)
         self._tries.pop(load.id, None)
         return [frame for _, frame in named]
+
+    def _separated(self, load: Load, named: list[Named], tries: int = PATIENCE) -> list[Named]:
+        witness = Witness(self._store, load.id, self._book, self._stop)
+        return separate(self._folder, witness, load, named, tries=tries)
 
     def _insert(self, load: Load, frames: list[Frame]) -> None:
         for kind, some in by_kind(frames).items():
@@ -269,12 +282,23 @@ class Loader:
         named = [(name, f) for name, f in contents.frames if (name, f.offset) in wanted]
         frames = [frame for _, frame in named]
         if len(frames) == len(wanted):
-            self._finish(load, hours_of(self._stored(load, named, self._settle)))
+            self._finish(load, hours_of(self._stored_after_all(load, named)))
         elif count_load(self._store, load.id) == load.rows:
             self._finish(load, {Hour(*row) for row in hours_of_load(self._store, load.id)})
         else:
             self._salvage(load, frames, len(wanted) - len(frames))
         self._remove([path for path in present if not self._is_kept(path)])
+
+    def _stored_after_all(self, load: Load, named: list[Named]) -> list[Frame]:
+        if not is_suspect(self._store, load):
+            return self._stored(load, named, self._settle)
+        log.error(
+            "loader: the event store died at each try of a load; its batches are tried apart",
+            load=str(load.id),
+            deaths=load.deaths,
+            batches=len(named),
+        )
+        return [frame for _, frame in self._separated(load, named, tries=1)]
 
     def _salvage(self, load: Load, frames: list[Frame], missing: int) -> None:
         """Store what the spool still has of a load, and say that it is not all."""

@@ -58,7 +58,7 @@ def main(settings: LoaderSettings | None = None) -> int:
         sys.stderr.write(f"qcloud loader: {error}\n")
         return 1
     with lock:
-        run(Loader(folder, Store(chosen.store)), stop)
+        run(Loader(folder, Store(chosen.store), stop=stop), stop)
     return 0
 
 

@@ -26,6 +26,14 @@ _ITSELF: Final = frozenset({
 _NO_ROOM: Final = "No space left"
 
 
+class KillsStore(Exception):
+    """The event store died of these rows, and of nothing else."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        super().__init__(f"the event store died of it {times} times, and took others meanwhile")
+
+
 def is_about_data(error: Exception, tries: int) -> bool:
     """Whether these rows, and not the store, are the reason; the ``tries``-th failure of them."""
     if isinstance(error, StoreUnavailable | OSError):
@@ -47,6 +55,8 @@ def code_of(error: Exception) -> int:
 
 def reason_of(error: Exception) -> str:
     """In words for an operator, without any value of the events."""
+    if isinstance(error, KillsStore):
+        return str(error)
     if not isinstance(error, ClickHouseError):
         return f"no block could be made of it ({type(error).__name__})"
     name = _NAME.findall(str(error))

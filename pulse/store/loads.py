@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
@@ -22,6 +22,9 @@ _ONE_BLOCK: Final = {
     "wait_end_of_query": 1,
     "insert_deduplicate": 1,
 }
+
+_SAME: Final = timedelta(seconds=1.5)
+"""The engine tells the seconds that it is up as a whole number."""
 
 
 def insert_load(store: Store, table: pa.Table, token: str, kind: str = "request") -> int:
@@ -91,3 +94,24 @@ def running_loads(store: Store) -> set[str]:
     parameters: dict[str, Any] = {}
     rows = ask_as_system("loader: inserts under way", sql, parameters, store=store)
     return {str(row[0]) for row in rows}
+
+
+class Life(NamedTuple):
+    """One run of the engine's process."""
+
+    host: str
+    began: datetime
+    """By its own clock, to within a second."""
+    seconds: int
+    """For how long it has been up."""
+
+    def is_another(self, before: Life) -> bool:
+        """Whether that one has ended."""
+        return self.began - before.began > _SAME and self.host == before.host
+
+
+def life_of(store: Store) -> Life:
+    """Raises ``StoreUnavailable``."""
+    sql = "SELECT hostName(), now64(6, 'UTC'), uptime()"
+    ((host, moment, up),) = ask_as_system("loader: since when it lives", sql, {}, store=store)
+    return Life(str(host), moment - timedelta(seconds=int(up)), int(up))

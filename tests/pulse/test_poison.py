@@ -16,7 +16,7 @@ from pulse.asides import batch_aside_drop, batches_aside
 from pulse.errors import StoreUnavailable
 from pulse.health import pipeline_health
 from pulse.ingest.settings import IngestSettings
-from pulse.loader import aside
+from pulse.loader import aside, deaths
 from pulse.loader.block import block_of
 from pulse.loader.loader import Loader
 from pulse.models import ErasedAccount, Load, TouchedHour
@@ -173,7 +173,8 @@ def test_killed_while_separating(
     spool: SpoolFolder, store: Store, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     refuse(store)
-    whole: Callable[..., Any] = getattr(aside, step)
+    place = deaths if step == "insert_load" else aside
+    whole: Callable[..., Any] = getattr(place, step)
     calls = 0
 
     def dying(*arguments: Any) -> Any:
@@ -183,7 +184,7 @@ def test_killed_while_separating(
             raise Killed
         return whole(*arguments)
 
-    monkeypatch.setattr(aside, step, dying)
+    monkeypatch.setattr(place, step, dying)
     if step == "delete_load":
         # It is called when an earlier try left rows.
         monkeypatch.setattr(aside, "count_load", lambda *_: 1)
@@ -265,7 +266,7 @@ def test_a_batch_without_a_column_is_separated(
             raise KeyError("path")
         return block
 
-    monkeypatch.setattr(aside, "block_of", strange)
+    monkeypatch.setattr(deaths, "block_of", strange)
     monkeypatch.setattr("pulse.loader.loader.block_of", strange)
     load_all(spool, store)
     assert stored(store) == GOOD
