@@ -18,7 +18,7 @@ from fleet.selectors import EnvironmentInfo, environments
 from identity.selectors import staff
 from portal.door import action, page
 from portal.here import Here
-from portal.kit import formats
+from portal.kit import alerting, formats
 from portal.kit.forms import Failure, attempt, failure
 from portal.kit.offsets import by_offset
 from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
@@ -80,6 +80,7 @@ def _spec(
         bulk="issues-bulk" if here.may_write(Permission.PULSE_ISSUE_WRITE) else "",
         choices=(
             Choice("state", "State", STATES),
+            Choice("severity", "Severity", alerting.SEVERITIES),
             Choice("kind", "Kind", KINDS),
             Choice("env", "Environment", tuple((p.slug, p.name) for p in places)),
             Choice("who", "Looked after by", WHO),
@@ -89,6 +90,8 @@ def _spec(
                    lambda i: Cell(i.title, href=here.url("issue", i.id), sub=i.cause, clip=True),
                    sort=False),
             Column("state", "State", lambda i: i.state, _state),
+            Column("severity", "Severity", lambda i: i.severity,
+                   lambda i: alerting.severity(i.severity)),
             Column("trend", "48 hours", lambda i: sum(lines.get(i.id, ())),
                    lambda i: Cell(formats.NONE, spark=lines.get(i.id, ()),
                                   title="Affected requests by hour, 48 hours"),
@@ -104,8 +107,6 @@ def _spec(
                    lambda i: Cell("", time=i.last_seen)),
             Column("kind", "Kind", lambda i: i.kind, lambda i: Cell(dict(KINDS)[i.kind]),
                    shown=False),
-            Column("severity", "Severity", lambda i: i.severity,
-                   lambda i: Cell(i.severity.capitalize()), sort=False, shown=False),
         ),
     )  # fmt: skip
 
@@ -130,6 +131,7 @@ def index(request: HttpRequest, here: Here) -> HttpResponseBase:
             text=query.text,
             state=query.filters.get("state", ""),
             kind=query.filters.get("kind", ""),
+            severity=query.filters.get("severity", ""),
             environment_ids=(place,) if place else (),
             assignee_id=here.actor.id if query.filters.get("who") == "me" else None,
             unassigned=query.filters.get("who") == "nobody",

@@ -8,16 +8,30 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 
 from pulse.store.client import Store
 from pulse.store.endpoints import Endpoint
 from pulse.store.reports import Report, latest_reports
-from pulse.tables.issues import Issue, IssueActivity, IssueHour, IssueKind, IssueState
+from pulse.tables.issues import (
+    Issue,
+    IssueActivity,
+    IssueHour,
+    IssueKind,
+    IssueSeverity,
+    IssueState,
+)
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import Scope, scoped
 
-SORTS: Final = ("last_seen", "first_seen", "count", "state", "kind", "host", "assignee")
+SORTS: Final = (
+    "last_seen", "first_seen", "count", "state", "kind", "host", "assignee", "severity",
+)  # fmt: skip
+_WEIGHT: Final = Case(
+    *(When(severity=severity, then=Value(i)) for i, severity in enumerate(IssueSeverity)),
+    default=Value(len(IssueSeverity)),
+)
+"""Severities by how much they weigh, not by their names."""
 TREND_HOURS: Final = 48
 
 
@@ -73,6 +87,7 @@ class IssueFilter:
     state: str = ""
     """``open``, ``regressed`` (open, came back), ``resolved`` or ``ignored``."""
     kind: str = ""
+    severity: str = ""
     environment_ids: tuple[UUID, ...] = ()
     assignee_id: UUID | None = None
     unassigned: bool = False
@@ -93,6 +108,8 @@ def issues(
     key = sort if sort in SORTS else "last_seen"
     with scoped(scope):
         rows = _narrowed(Issue.objects.all(), chosen)
+        if key == "severity":
+            key, rows = "weight", rows.annotate(weight=_WEIGHT)
         page = rows.order_by(f"{way}{key}", f"{way}id")[offset : offset + limit]
         return [info(row) for row in page], rows.count()
 
@@ -165,6 +182,7 @@ def _narrowed(rows: Any, chosen: IssueFilter) -> Any:
         rows = rows.filter(assignee_id=None)
     plain = {
         "kind": chosen.kind,
+        "severity": chosen.severity,
         "environment_id__in": chosen.environment_ids,
         "assignee_id": chosen.assignee_id,
     }

@@ -21,7 +21,7 @@ from pulse.issues.observing import Window, observe
 from pulse.issues.selectors import IssueFilter, IssueInfo, activity, issues
 from pulse.store.client import Store
 from pulse.store.endpoints import Endpoint
-from pulse.tables.issues import IssueKind
+from pulse.tables.issues import Issue, IssueKind
 from qcloud.kernel.clock import now
 from qcloud.kernel.scope import scoped, unscoped
 from tests.factories.cast import Person
@@ -170,3 +170,21 @@ def _listed(client: Client, **query: str) -> list[dict[str, object]]:
 )  # fmt: skip
 def test_masked(address: str, shown: str) -> None:
     assert masked_address(address) == shown
+
+
+def test_the_worst_comes_first_when_sorted_by_severity(customer_owner: Person, prod: UUID) -> None:
+    rows = found(customer_owner, prod)
+    with scoped(customer_owner.scope):
+        for row, severity in zip(rows, ("info", "critical", "warning", "info"), strict=True):
+            Issue.objects.filter(id=row.id).update(severity=severity)
+    client = sign_in(customer_owner)
+
+    def listed(**query: str) -> list[str]:
+        answer = client.get(to("issues"), {"export": "json", **query})
+        return [row["severity"] for row in json.loads(b"".join(answer))]
+
+    assert listed(sort="-severity") == ["critical", "warning", "info", "info"]
+    assert listed(sort="severity") == ["info", "info", "warning", "critical"]
+    assert listed(**{"f.severity": "warning"}) == ["warning"]
+    assert len(listed(**{"f.severity": "worst"})) == 4
+    assert "Severity: Critical" in text(client, to("issues") + "?f.severity=critical")
