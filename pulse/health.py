@@ -31,8 +31,8 @@ class PipelineHealth:
     store_rows: int | None
     spool_bytes: int
     spool_segments: int
-    spool_free_bytes: int
-    """Of the disk that the spool lies on."""
+    spool_free_bytes: int | None
+    """Of the disk that the spool lies on; ``None``: there is no such folder here."""
     oldest_waiting: datetime | None
     """When the oldest batch that is not loaded yet was last written to."""
     quarantined: int
@@ -69,7 +69,7 @@ def pipeline_health() -> PipelineHealth:
         store_rows=rows,
         spool_bytes=sum(size for size, _ in sizes),
         spool_segments=len(sizes),
-        spool_free_bytes=shutil.disk_usage(folder).free if folder.exists() else 0,
+        spool_free_bytes=shutil.disk_usage(folder).free if folder.is_dir() else None,
         oldest_waiting=min((moment for size, moment in sizes if size), default=None),
         quarantined=len(list((folder / "quarantine").glob("*"))),
         set_aside=set_aside,

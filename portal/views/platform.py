@@ -27,6 +27,8 @@ from qcloud.kernel.redis_access import redis_client
 LATE: Final = timedelta(seconds=30)
 STUCK: Final = timedelta(minutes=5)
 LONG_QUEUE: Final = 1_000
+LITTLE_ROOM: Final = 2**30
+"""Bytes: some minutes of a busy platform."""
 _QUEUE: Final = f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}celery"
 _MARKS: Final = {"ok": "check", "warn": "warn", "danger": "danger"}
 
@@ -68,6 +70,9 @@ def health(request: HttpRequest, here: Here) -> HttpResponseBase:
         "pipeline": pipeline,
         "fleet": fleet,
         "lag": formats.span(pipeline.lag),
+        "spool_free": "its folder is not on this machine"
+        if pipeline.spool_free_bytes is None
+        else f"{formats.size(pipeline.spool_free_bytes)} free",
         "checks": [
             _database(),
             _store(pipeline),
@@ -105,6 +110,15 @@ def _store(pipeline: PipelineHealth) -> Check:
 
 
 def _spool(pipeline: PipelineHealth) -> Check:
+    if pipeline.spool_free_bytes is None:
+        return Check(
+            "Ingest spool",
+            "warn",
+            "not seen from here",
+            f"there is no folder {settings.SPOOL_PATH} on this machine, so its filling and its"
+            " lag are not watched. Where ingest runs on this machine, give this process the same"
+            " QCLOUD_SPOOL_PATH; where it runs on others, watch their disks there",
+        )
     detail = (
         f"{formats.size(pipeline.spool_bytes)} in {pipeline.spool_segments} segments,"
         f" {formats.size(pipeline.spool_free_bytes)} free on its disk"
@@ -112,6 +126,14 @@ def _spool(pipeline: PipelineHealth) -> Check:
     if pipeline.lag > STUCK:
         wait = f"waits for {formats.span(pipeline.lag)}; is the loader running?"
         return Check("Ingest spool", "danger", "not emptied", f"{detail}; the oldest batch {wait}")
+    if pipeline.spool_free_bytes < LITTLE_ROOM:
+        return Check(
+            "Ingest spool",
+            "danger",
+            "nearly full",
+            f"{detail}; once it is full, batches are refused and wait on the agents' disks. Make"
+            " room on the disk, and see why the loader does not empty the spool",
+        )
     if pipeline.lag > LATE:
         return Check(
             "Ingest spool", "warn", "late", f"{detail}; {formats.span(pipeline.lag)} behind"
