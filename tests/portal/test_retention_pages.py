@@ -34,6 +34,7 @@ def client(world: World, customer_owner: Person, store: Store) -> Client:
 @pytest.mark.django_db(transaction=True)
 def test_shorter_is_previewed_chosen_and_taken_back(client: Client) -> None:
     page = client.get("/c/acme/settings/retention").content.decode()
+    assert "your choice" not in page
     assert 'data-field="days-requests">30<' in page
     shorter = DAYS | {"requests": "10"}
     shown = client.get("/c/acme/settings/retention/preview", shorter).content.decode()
@@ -48,6 +49,9 @@ def test_shorter_is_previewed_chosen_and_taken_back(client: Client) -> None:
     assert client.post("/c/acme/settings/retention", shorter).status_code == 302
     waiting = client.get("/c/acme/settings/retention").content.decode()
     assert "A shorter time waits." in waiting
+    # All kinds are chosen with one; only what differs is set against the platform's.
+    assert waiting.count("your choice, as the platform's") == len(DAYS) - 1
+    assert waiting.count("your choice; the platform's is 30<") == 1
     assert 'data-field="days-requests">30<' in waiting
     assert client.post("/c/acme/settings/retention/undo").status_code == 302
     assert "A shorter time waits." not in client.get("/c/acme/settings/retention").content.decode()
