@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -33,6 +34,7 @@ from portal.kit.traffic import read_filter
 from portal.kit.urls import with_query
 from pulse.analytics import (
     CallerRow,
+    Certificate,
     PathRow,
     TrafficFilter,
     VendorRow,
@@ -48,6 +50,9 @@ from pulse.inventory.services import Verdict, vendor_review, vendor_review_undo
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.permissions import Permission
+
+_SERVERS: Final = 20
+"""Of a vendor, listed with their certificates; those that expire first."""
 
 
 def _found(here: Here, vendor_id: UUID) -> VendorInfo:
@@ -186,8 +191,15 @@ def _facts(
 
 def _certificates(here: Here, found: VendorInfo) -> str:
     shown = latest_certificates(here.scope, now(), vendor=found.name)
-    words = [f"{one.server} until {formats.when(one.not_after)}" for one in shown[:20]]
-    return ", ".join(words) or "not looked at"
+    moment = now()
+
+    def words(one: Certificate) -> str:
+        left = one.not_after - moment
+        state = f"{formats.span(abs(left))} {'left' if left > timedelta() else 'over: expired'}"
+        return f"{one.server} until {formats.when(one.not_after)}, {state}"
+
+    more = [f"and {len(shown) - _SERVERS} that expire later"] if len(shown) > _SERVERS else []
+    return "\n".join([*map(words, shown[:_SERVERS]), *more]) or "not looked at"
 
 
 def _sightings(here: Here, found: VendorInfo, places: dict[UUID, EnvironmentInfo]) -> list[Any]:

@@ -13,12 +13,13 @@ from uuid import UUID
 from fleet.selectors import agents
 from identity.alarms import ANOMALY, BREAK_GLASS, FAILED, LOCKED, alarms_between
 from identity.quotas import events_limits
+from pulse.alerts.expiring import first_expiries
 from pulse.alerts.machine import Reading
 from pulse.alerts.rules import MEASURES, Spec
 from pulse.inventory.selectors import noticed_between, refused_calls
 from pulse.issues.selectors import opened_between
 from pulse.metering import usage_hours
-from pulse.store.certificates import latest_certificates
+from pulse.store.certificates import KEPT, certificate_looks
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.ticks import Tick, ticks
@@ -151,14 +152,12 @@ def _refused(asked: _Asked) -> Values:
 
 
 def _expires(asked: _Asked) -> Values:
-    """Days to the first expiry of what servers showed lately; below zero when it is past. Only
-    the latest certificates are known.
-    """
-    shown = latest_certificates(
-        asked.scope, asked.last, environments=asked.places, store=asked.store
+    """Days to the first expiry of what servers showed lately; below zero when it is past."""
+    looks = certificate_looks(
+        asked.scope, asked.first - KEPT, asked.last, environments=asked.places, store=asked.store
     )
-    for at in asked.minutes:
-        yield at, (shown[0].not_after - at) / _DAY if shown else None
+    for at, first in first_expiries(asked.minutes, looks):
+        yield at, (first - at) / _DAY if first else None
 
 
 def _used(asked: _Asked) -> Values:

@@ -28,6 +28,8 @@ class Measure:
     """Whether it can be computed for the past, as a preview needs."""
     whole: bool = False
     """Of the whole account: it has no environments."""
+    window: bool = True
+    """Whether the rule's window says anything of it."""
 
 
 MEASURES: Final[dict[str, Measure]] = {
@@ -54,14 +56,21 @@ MEASURES: Final[dict[str, Measure]] = {
             "days",
             "certificates",
             can_be_missing=True,
-            past=False,
+            window=False,
         ),
         Measure("silent_agents", "Silent agents", "agents", "fleet", past=False),
         Measure("sign_in_anomalies", "Odd sign-ins", "sign-ins", "security", whole=True),
         Measure("sign_in_failures", "Failed sign-ins", "sign-ins", "security", whole=True),
         Measure("sign_in_locks", "Locked names", "locks", "security", whole=True),
         Measure("break_glass", "Break-glass sign-ins", "sign-ins", "security", whole=True),
-        Measure("usage_day", "Requests since midnight UTC", "requests", "usage", whole=True),
+        Measure(
+            "usage_day",
+            "Requests since midnight UTC",
+            "requests",
+            "usage",
+            whole=True,
+            window=False,
+        ),
         Measure(
             "quota_events",
             "Part of the day's events quota",
@@ -69,6 +78,7 @@ MEASURES: Final[dict[str, Measure]] = {
             "usage",
             can_be_missing=True,
             whole=True,
+            window=False,
         ),
     )
 }
@@ -153,10 +163,11 @@ class Spec:
         where = ", ".join(
             f"{name.replace('_', ' ')} {value}" for name, value in self.filters.items()
         )
+        over = f" over {self.window} min" if measure.window else ""
         held = f" for {self.for_minutes} min" if self.for_minutes else ""
         return (
             f"{measure.label} {'above' if self.above else 'below'} {self.threshold:g}"
-            f" {measure.unit} over {self.window} min{held}{f', {where}' if where else ''}"
+            f" {measure.unit}{over}{held}{f', {where}' if where else ''}"
         )
 
     def bad(self, value: float) -> bool:
@@ -190,3 +201,8 @@ class Draft:
         if measure.whole and self.environment_id:
             words = f"“{measure.label}” is of the whole account: choose all environments."
             raise Invalid("The rule cannot be used as it is.", fields={"environment": words})
+        if self.spec.filters and measure.source != "traffic":
+            # It would look narrowed and watch everything.
+            words = f"“{measure.label}” cannot be narrowed by this: leave it empty."
+            fields = dict.fromkeys(self.spec.filters, words)
+            raise Invalid("The rule cannot be used as it is.", fields=fields)

@@ -40,6 +40,26 @@ FROM (
 GROUP BY environment_id, host, destination_port
 ORDER BY first, environment_id, host, destination_port LIMIT {MOST_SERVERS}
 """  # noqa: S608  the only thing put in is a number of ours
+# What each node saw of a server, hour by hour; of the servers that expire first alone.
+_LOOKS: Final = f"""
+SELECT cityHash64(environment_id, host, destination_port, agent_id) AS of, max(timestamp) AS seen,
+    argMax(not_after, timestamp)
+FROM certificates
+WHERE account_id = {{account:UUID}} AND NOT replayed
+    AND timestamp > fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
+    AND timestamp <= fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')
+    AND (empty({{places:Array(UUID)}}) OR environment_id IN {{places:Array(UUID)}})
+    AND (environment_id, host, destination_port) IN (
+        SELECT environment_id, host, destination_port FROM certificates
+        WHERE account_id = {{account:UUID}} AND NOT replayed
+            AND timestamp > fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
+            AND timestamp <= fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')
+            AND (empty({{places:Array(UUID)}}) OR environment_id IN {{places:Array(UUID)}})
+        GROUP BY environment_id, host, destination_port
+        ORDER BY min(not_after), environment_id, host, destination_port LIMIT {MOST_SERVERS}
+    )
+GROUP BY of, toStartOfHour(timestamp) ORDER BY seen, of
+"""  # noqa: S608  the only thing put in is a number of ours
 _ACCOUNTS: Final = """
 SELECT DISTINCT account_id FROM certificates
 WHERE timestamp > fromUnixTimestamp64Micro({since:Int64}, 'UTC')
@@ -89,6 +109,38 @@ def latest_certificates(
     }
     rows = ask(scope, _LATEST, parameters, store=store)
     return [_certificate(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateLook:
+    """What one node saw of one server."""
+
+    of: int
+    """Tells nodes and servers apart; means nothing else."""
+    seen: datetime
+    not_after: datetime
+
+
+def certificate_looks(
+    scope: Scope,
+    since: datetime,
+    until: datetime,
+    *,
+    environments: tuple[UUID, ...] = (),
+    store: Store | None = None,
+) -> list[CertificateLook]:
+    """The last one of each node, server and hour in ``(since, until]``, in order of time.
+
+    Raises ``StoreUnavailable``.
+    """
+    parameters = {
+        "account": scope.account_id,
+        "since": micros(since),
+        "until": micros(until),
+        "places": list(environments),
+    }
+    rows = ask(scope, _LOOKS, parameters, store=store)
+    return [CertificateLook(int(of), seen, _moment(ends)) for of, seen, ends in rows]
 
 
 def certificate_accounts(moment: datetime, *, store: Store | None = None) -> list[UUID]:

@@ -128,6 +128,18 @@ def test_a_rule_is_previewed_made_changed_and_removed(
     assert rules(customer_owner.scope) == []
 
 
+def test_what_is_no_traffic_is_not_narrowed_in_silence(client: Client) -> None:
+    """It would watch every server's certificate while it names one host."""
+    new = to("alert-rule-create")
+    typed = RULE | {"measure": "certificate_days", "above": "0", "host": "api.example.com"}
+    for asked in (typed, typed | {"preview": "1"}):
+        refused = client.post(new, asked)
+        assert refused.status_code == 422
+        said = "“Days until a certificate expires” cannot be narrowed by this: leave it empty."
+        assert said in refused.content.decode()
+    assert client.post(new, typed | {"host": ""}).status_code == 302
+
+
 def test_channels_show_their_secret_once(client: Client, customer_owner: Person) -> None:
     index = to("alert-channels")
     made = client.post(

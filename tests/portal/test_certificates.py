@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from fleet.services import environment_create
+from pulse.alerts.preview import preview
 from pulse.alerts.readings import readings
 from pulse.alerts.rules import Spec
 from pulse.ingest.settings import IngestSettings
@@ -27,6 +29,7 @@ from tests.agent.certificates.servers import Authority, tls_server
 from tests.agent.certificates.test_watch import ON, Node
 from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
+from tests.portal.world import World
 from tests.pulse.door import Sender, Somebody, Tokens, door
 from tests.pulse.lines import certificate, lines
 from wire.events import CertificateEvent
@@ -144,6 +147,62 @@ def test_a_rule_watches_the_days_that_are_left(
     with scoped(customer_owner.scope):
         (after,) = readings(customer_owner.scope, spec, None, minute, minute)
     assert (after.value, after.reading) == (10.0, "bad")
+
+
+def test_a_preview_knows_what_was_seen_then(
+    customer_owner: Person, store: Store, tmp_path: Path
+) -> None:
+    """Renewed two days ago, on the last day but three; and one that nobody looked at since."""
+    until = now().replace(second=0, microsecond=0)
+    renewed = until - 2 * DAY
+
+    def seen(days_ago: float, ends: datetime, host: str = "api.example.com") -> CertificateEvent:
+        at = until - days_ago * DAY
+        return certificate(timestamp=at, not_after=int(ends.timestamp()), host=host)
+
+    ends = renewed + 3 * DAY
+    events = [*(seen(5 - i, ends) for i in range(3)), seen(2, until + 90 * DAY)]
+    deliver(customer_owner, tmp_path, store, *events, seen(6.5, until + 9 * DAY, "old.example"))
+    spec = Spec("certificate_days", above=False, threshold=4)
+    with scoped(customer_owner.scope):
+        shown = preview(customer_owner.scope, spec, None, until, store=store)
+        found = readings(customer_owner.scope, spec, None, until - 7 * DAY, until, store=store)
+    assert shown.possible
+    (firing,) = shown.firings
+    # Below four days a day before it was renewed.
+    assert firing.fired_at - (renewed - DAY) in {timedelta(0), timedelta(minutes=1)}
+    assert firing.until == renewed
+    assert firing.worst is not None
+    assert 3 < firing.worst < 3.01
+    days = {measured.at: measured.value for measured in found}
+    assert days[until - 7 * DAY] is None
+    assert days[until - 6 * DAY] == 15
+    assert days[until - 5 * DAY] == 6
+    assert days[until] == 90
+    sentence = spec.sentence
+    assert sentence == "Days until a certificate expires below 4 days"
+
+
+def test_a_vendors_page_lists_its_servers_and_their_days(
+    customer_owner: Person, world: World, store: Store, tmp_path: Path
+) -> None:
+    moment = datetime.now(UTC)
+
+    def seen(host: str, days: float) -> CertificateEvent:
+        ends = int((moment + days * DAY).timestamp())
+        return certificate(timestamp=moment, not_after=ends, host=host)
+
+    deliver(
+        customer_owner, tmp_path, store,
+        seen("api.stripe.com", 20.5), seen("files.stripe.com", -3.5), seen("other.example", 2)
+    )  # fmt: skip
+    page = reverse("c:vendor", args=(customer_owner.account.slug, world.vendor_id))
+    shown = sign_in(customer_owner).get(page).content.decode()
+    line = re.search(r"<dt>Certificates</dt><dd>(.*?)</dd>", shown, re.DOTALL)
+    assert line is not None
+    first, second = line[1].split("<br>")
+    assert re.fullmatch(r"files.stripe.com:443 until .*, 3 d over: expired", first)
+    assert re.fullmatch(r"api.stripe.com:443 until .*, 20 d left", second)
 
 
 def test_switched_on_from_the_environments_page(customer_owner: Person) -> None:
