@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import chdb
+from pulse.eventstore.embedded import chdb
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _CODE: Final = re.compile(r"Code: (\d+)")

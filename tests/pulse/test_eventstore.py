@@ -255,3 +255,9 @@ def test_a_broken_form_is_refused(
     with closing(connection), connection.getresponse() as answer:
         assert answer.status == 400
         assert b"form" in answer.read()
+
+
+def test_freed_memory_stays_for_half_a_minute_between_loads(client: Client) -> None:
+    options = str(client.query("SELECT * FROM system.jemalloc_stats").result_rows)
+    assert "opt.dirty_decay_ms: 30000 " in options
+    assert "opt.oversize_threshold: 0\\n" in options
