@@ -148,13 +148,10 @@ class StoreUnavailable(QCloudError):
 
 
 class ErasureWaits(QCloudError):
-    def __init__(self, loads: int) -> None:
-        super().__init__(
-            "pulse.erasure_waits",
-            503,
-            f"{loads} loads that began before the erasure are not in the event store yet: the"
-            " loader or the event store is behind or stopped. Start them and erase again",
-        )
+    """``what`` is not done: a sentence without its end."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("pulse.erasure_waits", 503, f"{what}. Start them and erase again")
 
 
 class HeldBack(QCloudError):

@@ -59,19 +59,32 @@ def erasure_work(room: str, erase: Callable[[UUID], dict[str, int]], *, apart: b
     ``erase`` removes everything that the room has of an account, returns rows by table, and
     can be repeated; it raises to be called again later. It runs in the transaction that notes
     it as done, unless it works ``apart`` in transactions of its own. Returns how many were
-    forgotten.
+    forgotten; what it raised is raised again when all others were worked on.
     """
     while outbox.consume(f"{room}.erasure", [f"{TOPIC}.{room}"], _taken):
         pass
-    done = 0
+    done, failures = 0, []
     for account_id in _waiting(room):
-        if apart:
-            erasure_step_done(account_id, room, erase(account_id))
-        else:
-            with unscoped("erasure: the progress of an account's end"):
-                erasure_step_done(account_id, room, erase(account_id))
-        done += 1
+        try:
+            _work(room, account_id, erase, apart=apart)
+            done += 1
+        # Whatever the room meets in one account keeps no other's data.
+        except Exception as error:  # noqa: BLE001
+            log.warning("an erasure waits", room=room, account=str(account_id), reason=str(error))
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return done
+
+
+def _work(
+    room: str, account_id: UUID, erase: Callable[[UUID], dict[str, int]], *, apart: bool
+) -> None:
+    if apart:
+        erasure_step_done(account_id, room, erase(account_id))
+        return
+    with unscoped("erasure: the progress of an account's end"):
+        erasure_step_done(account_id, room, erase(account_id))
 
 
 def erasure_step_done(account_id: UUID, step: str, removed: dict[str, int]) -> None:

@@ -22,6 +22,7 @@ from uuid import UUID
 import structlog
 from django.db.models import QuerySet
 
+from pulse.claims import begin_claim
 from pulse.loader.aside import FRAME_OFFSET, REFUSALS, Named, Refused, keep, note, separate
 from pulse.loader.block import Hour, block_of, by_kind, hours_of, quarters_of
 from pulse.loader.deaths import Witness, is_suspect
@@ -157,6 +158,7 @@ class Loader:
                 mine.update(state=AsideState.KEPT, reason="its file is damaged or missing")
             return False
         with unscoped("loader: batches that the event store refuses"):
+            begin_claim()
             if _erased(contents):
                 return False  # since it was decided; the next round drops it
             load = Load.objects.create(
@@ -192,6 +194,7 @@ class Loader:
 
     def _claim(self, paths: list[Path], contents: Contents) -> tuple[Load, list[Named]]:
         with unscoped("loader: the ledger of all agents"):
+            begin_claim()
             verdicts = claim((frame.header for _, frame in contents.frames), now())
             erased = _erased(contents)
             found: dict[Verdict, list[Named]] = {verdict: [] for verdict in Verdict}

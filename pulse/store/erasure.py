@@ -36,3 +36,13 @@ def delete_rows_of(account_id: UUID, *, store: Store | None = None) -> None:
                 parameters={"account": account_id},
                 settings={**_NOW, **layout.changing},
             )
+
+
+def rollups_under_way(*, store: Store | None = None) -> set[str]:
+    """Statements that write rollups now, of whatever account, perhaps for somebody who was
+    killed. Raises ``StoreUnavailable``.
+    """
+    chosen = store or default_store()
+    processes = chosen.settings.layout.processes
+    sql = f"SELECT query_id FROM {processes} WHERE query LIKE 'INSERT INTO rollups%'"  # noqa: S608
+    return {str(row[0]) for row in ask_as_system("erasure: wait", sql, {}, store=store)}

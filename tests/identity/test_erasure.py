@@ -114,6 +114,32 @@ def test_nothing_of_an_erased_account_is_left_but_what_is_kept_for_a_reason(
     assert rows_in("billing_invoice", buyer_id=account.id) == 1
 
 
+@pytest.mark.usefixtures("customer_owner")
+def test_one_account_that_a_room_cannot_forget_yet_keeps_no_other(
+    reseller_owner: Person,
+) -> None:
+    accounts = [shop(reseller_owner, slug) for slug in ("one", "two", "three")]
+    for account in accounts:
+        end(account)
+    drive_erasures()
+    with unscoped("test"):
+        ErasureStep.objects.filter(step="fleet").update(taken_at=now())
+    asked: list[UUID] = []
+
+    def forget(account_id: UUID) -> dict[str, int]:
+        asked.append(account_id)
+        if account_id == asked[0]:
+            raise Conflict("not yet")
+        return {"fleet_agent": 1}
+
+    with pytest.raises(Conflict, match="not yet"):
+        machine.erasure_work("fleet", forget)
+    assert sorted(asked) == sorted(account.id for account in accounts)
+    with unscoped("test"):
+        waiting = ErasureStep.objects.filter(step="fleet", done_at=None)
+        assert [step.account_id for step in waiting] == asked[:1]
+
+
 def rows_in(table: str, **filters: Any) -> int:
     model = next(m for m in apps.get_models() if m._meta.db_table == table)
     with unscoped("test"):
