@@ -8,6 +8,7 @@ errors into pages, and journals denials after the rollback.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, Final, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -55,6 +56,15 @@ class Door(Protocol):
     def __call__(self, request: HttpRequest, /, **kwargs: Any) -> HttpResponseBase: ...
 
 
+@dataclass(frozen=True)
+class _Way:
+    """What is behind a door."""
+
+    view: View
+    asked: Asked
+    apart: bool
+
+
 def public(reason: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., Any]]:
     """Marks a view that anybody may see, and says why; the test of all addresses reads it."""
 
@@ -66,14 +76,17 @@ def public(reason: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[
     return decorate
 
 
-def page(permission: Permission, *, post: Permission | None = None) -> Callable[[View], Door]:
+def page(
+    permission: Permission, *, post: Permission | None = None, apart: bool = False
+) -> Callable[[View], Door]:
     """A view of one account. ``permission`` is asked for GET, ``post`` for POST.
 
     Without ``post`` the page takes no POST. A stranger gets 404, a member without the right
-    403 with the reason; both are journalled.
+    403 with the reason; both are journalled. ``apart``: the view runs in no transaction and
+    no scope, because it waits for somebody else's server; what it calls opens its own.
     """
     asked: Asked = {"GET": permission, "HEAD": permission}
-    return _door(permission, asked | ({"POST": post} if post else {}))
+    return _door(permission, asked | ({"POST": post} if post else {}), apart=apart)
 
 
 def action(permission: Permission) -> Callable[[View], Door]:
@@ -93,11 +106,13 @@ def personal(reason: str, *methods: str) -> Callable[[View], Door]:
     return decorate
 
 
-def _door(permission: Permission | str, asked: Asked) -> Callable[[View], Door]:
+def _door(
+    permission: Permission | str, asked: Asked, *, apart: bool = False
+) -> Callable[[View], Door]:
     def decorate(view: View) -> Door:
         @wraps(view)
         def door(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-            return _enter(request, view, asked, kwargs)
+            return _enter(request, _Way(view, asked, apart), kwargs)
 
         door.permission = permission  # type: ignore[attr-defined]
         door.asked = asked  # type: ignore[attr-defined]
@@ -106,11 +121,9 @@ def _door(permission: Permission | str, asked: Asked) -> Callable[[View], Door]:
     return decorate
 
 
-def _enter(
-    request: HttpRequest, view: View, asked: Asked, kwargs: dict[str, Any]
-) -> HttpResponseBase:
-    if request.method not in asked:
-        return HttpResponseNotAllowed(sorted(asked))  # gets its page from a middleware
+def _enter(request: HttpRequest, way: _Way, kwargs: dict[str, Any]) -> HttpResponseBase:
+    if request.method not in way.asked:
+        return HttpResponseNotAllowed(sorted(way.asked))  # gets its page from a middleware
     row = session_of(request)
     due = set_up_due(row) if row and row.stage == Stage.FULL else None
     if row is None or row.stage != Stage.FULL or (due and due <= now()):
@@ -126,19 +139,20 @@ def _enter(
     if not account.admits(actor.ip):
         return _refuse_network(request, actor)
     here = Here.of(request, account, actor)
-    return finish(_run(request, view, here, asked[request.method], kwargs))
+    return finish(_run(request, way, here, kwargs))
 
 
-def _run(
-    request: HttpRequest, view: View, here: Here, wanted: Permission | None, kwargs: dict[str, Any]
-) -> HttpResponseBase:
+def _run(request: HttpRequest, way: _Way, here: Here, kwargs: dict[str, Any]) -> HttpResponseBase:
     request.here = here  # type: ignore[attr-defined]  # read by the context processor
     with timezone.override(here.account.timezone):
         try:
             with scoped(here.scope):
-                _require(here, wanted)
+                _require(here, way.asked[request.method or ""])
                 guests.note(request, here)
-                response = view(request, here, **kwargs)
+                if not way.apart:
+                    response = way.view(request, here, **kwargs)
+            if way.apart:
+                response = way.view(request, here, **kwargs)
         except StepUpNeeded:
             return _to_confirm(request, here)
         except QCloudError as error:

@@ -111,7 +111,7 @@ def _is_digest(text: str) -> bool:
     return len(text) == 40 and not set(text.lower()) - set("0123456789abcdef")
 
 
-@page(Permission.PULSE_OBJECT_READ)
+@page(Permission.PULSE_OBJECT_READ, apart=True)
 def open_at_store(
     request: HttpRequest,  # noqa: ARG001  a view's signature
     here: Here,

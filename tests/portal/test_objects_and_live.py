@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from audit.selectors import EntryFilter, entries
-from fleet.services import object_store_set
+from fleet.services import object_store_s3_set, object_store_set
 from pulse.analytics import TrafficFilter, search_requests, totals
 from pulse.rollups import touch
 from pulse.store.client import Store
@@ -77,6 +79,35 @@ def test_a_payload_is_opened_at_its_store_and_that_is_journalled(
     assert answer["Referrer-Policy"] == "same-origin"
     kept = entries(customer_owner.scope, EntryFilter(object_id=digest)).entries
     assert [(e.action, e.outcome) for e in kept] == [("fleet.object.locate", "allowed")]
+
+
+def test_no_transaction_is_open_while_the_customers_store_is_asked(
+    world: World, client: Client, customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take its time; what is opened, and that it was, is one transaction afterwards."""
+    fresh = replace(customer_owner.actor, proved_at=now())
+    object_store_s3_set(
+        actor=fresh, environment_id=world.environment_id, endpoint="s3.example",
+        bucket="kept", region="eu-1", access_key="AKIAEXAMPLE0001", secret_key="secret-of-sixteen",
+    )  # fmt: skip
+    digest, asked, status = "a" * 40, [], 200
+
+    def head(address: str, **_: object) -> int:
+        asked.append(address)
+        assert not connection.in_atomic_block
+        return status
+
+    monkeypatch.setattr("fleet.signed.head", head)
+    path = to("object-open", world.environment_id, digest)
+    answer = client.get(path)
+    assert (answer.status_code, len(asked)) == (302, 1)
+    assert answer["Location"].startswith("https://s3.example/")
+    status = 404
+    assert client.get(path).status_code == 404
+    kept = entries(customer_owner.scope, EntryFilter(object_id=digest)).entries
+    assert [(e.action, e.outcome) for e in kept] == [("fleet.object.locate", "allowed")]
+    assert client.get(to("object-open", new_id(), digest)).status_code == 404
+    assert len(asked) == 2
 
 
 def test_live_compares_with_what_was_before(

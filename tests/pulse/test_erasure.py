@@ -25,6 +25,7 @@ from pulse.spool.folder import SpoolFolder
 from pulse.store.client import Store
 from pulse.store.erasure import rollups_under_way, rows_of
 from pulse.store.gate import ask_as_system
+from pulse.store.rolled.write import count_quarters
 from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.ids import new_id
 from qcloud.kernel.scope import unscoped
@@ -125,12 +126,11 @@ def test_rollups_that_are_counted_meanwhile_do_not_come_back(
     sent = frame(lines(event()))
     leaving = sent.header.account_id
     load_frames(store, [sent])
-    whole = rebuild.count_quarters
     threads = []
 
     def slow(*arguments: Any, **named: Any) -> None:
         threads.append(erasing(leaving, store))
-        whole(*arguments, **named)
+        count_quarters(*arguments, **named)
 
     monkeypatch.setattr(rebuild, "count_quarters", slow)
     assert rebuild.rebuild_account(leaving, store=store) == 1
