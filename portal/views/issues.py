@@ -271,10 +271,11 @@ def _samples(here: Here, found: IssueInfo, slug: str) -> str:
     if found.kind == "overflow":
         return ""
     since = found.last_seen - timedelta(hours=1)
-    asked = {"from": _moment(since), "to": _moment(found.last_seen), "f.host": found.host}
+    asked = {"from": _moment(since), "to": _moment(found.last_seen)}
     status = {"errors": "5xx", "new_status": str(found.status)}.get(found.kind)
     sort = "-duration_ms" if found.kind == "latency" else ""
-    more = {"f.env": slug, "f.status": status, "f.route": found.route, "sort": sort}
+    more = {"f.env": slug, "f.host": found.host, "f.status": status, "f.route": found.route,
+            "sort": sort}  # fmt: skip
     asked |= {name: value for name, value in more.items() if value}
     return f"{here.url('requests')}?{urlencode(asked)}"
 
@@ -285,8 +286,8 @@ def _live(here: Here, found: IssueInfo, slug: str) -> str:
         return ""
     since = max(found.opened_at, found.last_seen - timedelta(days=7)) - timedelta(hours=1)
     until = found.last_seen + timedelta(minutes=10)
-    asked = {"from": _moment(since), "to": _moment(until), "f.host": found.host}
-    more = {"f.env": slug, "f.route": found.route}
+    asked = {"from": _moment(since), "to": _moment(until)}
+    more = {"f.env": slug, "f.host": found.host, "f.route": found.route}
     asked |= {name: value for name, value in more.items() if value}
     return f"{here.url('live')}?{urlencode(asked)}"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -47,18 +47,22 @@ class Finding:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def findings(current: Sums, baselines: Sequence[Sums]) -> list[Finding]:
+def findings(
+    current: Sums, baselines: Sequence[Sums], young: Callable[[Endpoint], bool] = lambda _: False
+) -> list[Finding]:
     """What is worse now than in every baseline that has enough to compare with.
 
-    ``baselines`` are the hour before and the same window a day and a week ago. A host as a
+    ``baselines`` are the hour before and the same window a day and a week ago. Who has none of
+    its own is compared with its host. ``young``: the endpoint's template was learned since, so
+    that its requests before stand under other names; its host tells meanwhile. A host as a
     whole is only named when none of its endpoints is: that is a fault spread over more paths
     than anybody could list.
     """
     found = [
         finding
         for endpoint, sums in current.items()
-        if sums.requests >= ENOUGH
-        for finding in _of(endpoint, sums, [b[endpoint] for b in baselines if endpoint in b])
+        if sums.requests >= ENOUGH and not young(endpoint)
+        for finding in _of(endpoint, sums, baselines)
     ]
     named = {_host(f) for f in found if f.endpoint.route}
     return [f for f in found if f.endpoint.route or _host(f) not in named]
@@ -68,9 +72,15 @@ def _host(finding: Finding) -> tuple[UUID, str, str]:
     return finding.endpoint.environment_id, finding.endpoint.host, finding.kind
 
 
-def _of(endpoint: Endpoint, now: EndpointSums, before: Iterable[EndpointSums]) -> list[Finding]:
-    telling = [sums for sums in before if sums.requests >= ENOUGH]
-    return [f for f in (_errors(endpoint, now, telling), _latency(endpoint, now, telling)) if f]
+def _of(endpoint: Endpoint, now: EndpointSums, baselines: Sequence[Sums]) -> list[Finding]:
+    own = _telling(endpoint, baselines)
+    before = own or _telling(replace(endpoint, route=""), baselines)
+    return [f for f in (_errors(endpoint, now, before), _latency(endpoint, now, own)) if f]
+
+
+def _telling(endpoint: Endpoint, baselines: Sequence[Sums]) -> list[EndpointSums]:
+    sums = (baseline[endpoint] for baseline in baselines if endpoint in baseline)
+    return [one for one in sums if one.requests >= ENOUGH]
 
 
 def _errors(

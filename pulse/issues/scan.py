@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.core.cache import cache
-
 from pulse.issues.certificates import close_renewed, expiring, looked_at
 from pulse.issues.detectors import Finding, findings
+from pulse.issues.gathering import gathered
 from pulse.issues.observing import Window, count_hours, observe
 from pulse.issues.reported import reported
+from pulse.issues.statuses import MEMORY, new_statuses
+from pulse.issues.templates import template_changes, young_since
 from pulse.store.client import Store
-from pulse.store.endpoints import Endpoint, endpoint_sums, seen_before, statuses, totals
+from pulse.store.endpoints import Affected, Endpoint, affected, compared
 from pulse.store.filters import TrafficFilter
 from pulse.tables.issues import Issue, IssueKind
 from qcloud.kernel.scope import Scope, scoped
@@ -24,12 +25,6 @@ BEFORE: Final = timedelta(hours=1)
 AGO: Final = (timedelta(days=1), timedelta(days=7))
 LAG: Final = timedelta(seconds=30)
 """Events of the last moments are still on their way."""
-STATUS_MEMORY: Final = timedelta(days=7)
-STATUS_ENOUGH: Final = 100
-"""Requests an endpoint must have had before a status on it counts as new."""
-MOST_STATUS_CHECKS: Final = 20
-"""Questions to the store in one run; the answers are remembered."""
-
 
 _COUNTED_ELSEWHERE: Final = (IssueKind.OVERFLOW, IssueKind.REPORTED, IssueKind.CERTIFICATE)
 
@@ -47,7 +42,7 @@ def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
     if not found and not shown:
         return 0
     with scoped(scope):
-        touched = observe(scope, found, window)
+        touched = observe(scope, gathered(found, until), window)
         closed = close_renewed(shown, moment)
         _count(scope, touched, window, store)
         by_print = {row.fingerprint: row for row in touched}
@@ -58,39 +53,18 @@ def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
 
 def _compared(scope: Scope, window: Window, store: Store | None) -> list[Finding]:
     """What the platform finds itself: this window against those before."""
-    current = endpoint_sums(scope, TrafficFilter(window.since, window.until), store=store)
+    spans = [(window.since, window.until), (window.since - BEFORE, window.since)]
+    spans += [(window.since - ago, window.until - ago) for ago in AGO]
+    current, *baselines = compared(scope, spans, store=store)
     if not current:
         return []
-    spans = [(window.since - BEFORE, window.since)]
-    spans += [(window.since - ago, window.until - ago) for ago in AGO]
-    baselines = [endpoint_sums(scope, TrafficFilter(*span), store=store) for span in spans]
-    return [*findings(current, baselines), *_new_statuses(scope, window, store)]
-
-
-def _new_statuses(scope: Scope, window: Window, store: Store | None) -> Iterator[Finding]:
-    """A status of 400 or above on an endpoint that never had it in a week of traffic."""
-    now = TrafficFilter(window.since, window.until)
-    past = TrafficFilter(window.since - STATUS_MEMORY, window.since)
-    asked = 0
-    for (endpoint, status), count in statuses(scope, now, store=store).items():
-        if not endpoint.route:
-            continue
-        finding = Finding(
-            endpoint,
-            IssueKind.NEW_STATUS,
-            f"Status {status} on {count:,} requests; a week of traffic had none.",
-            status,
-        )
-        key = f"pulse.status:{scope.account_id.hex}:{finding.fingerprint}"
-        if asked >= MOST_STATUS_CHECKS or cache.get(key):
-            continue
-        asked += 1
-        requests, with_status = seen_before(scope, past, endpoint, status, store=store)
-        if requests >= STATUS_ENOUGH and with_status == 0:
-            yield finding
-        else:
-            # Not new: so the store is asked once a day and not once a minute.
-            cache.set(key, 1, timeout=86_400)
+    changes = template_changes(scope, window.since - MEMORY)
+    recent = young_since(changes, window.since - BEFORE)
+    of_week = young_since(changes, window.since - MEMORY)
+    return [
+        *findings(current, baselines, recent),
+        *new_statuses(scope, window, of_week, store=store),
+    ]
 
 
 def _count(scope: Scope, touched: Collection[Issue], window: Window, store: Store | None) -> None:
@@ -99,37 +73,23 @@ def _count(scope: Scope, touched: Collection[Issue], window: Window, store: Stor
     counts: dict[tuple[UUID, datetime], int] = {}
     hour = window.since.replace(minute=0)
     while rows and hour < window.until:
-        end = min(hour + BEFORE, window.until)
-        for since, alike in _by_start(rows, hour, end).items():
-            chosen = TrafficFilter(since, end)
-            counts |= {(i, hour): n for i, n in _affected(scope, alike, chosen, store)}
+        chosen = TrafficFilter(hour, min(hour + BEFORE, window.until))
+        found = affected(scope, chosen, {_place(row) for row in rows}, store=store)
+        counts |= {(row.id, hour): _of_row(row, found.get(_place(row))) for row in rows}
         hour += BEFORE
     count_hours(rows, counts)
 
 
-def _by_start(rows: Sequence[Issue], hour: datetime, end: datetime) -> dict[datetime, list[Issue]]:
-    """From when a row's requests count: slow ones from when it was first slow."""
-    starts: dict[datetime, list[Issue]] = {}
-    for row in rows:
-        since = max(hour, row.first_seen) if row.kind == IssueKind.LATENCY else hour
-        if since < end:
-            starts.setdefault(since, []).append(row)
-    return starts
-
-
-def _affected(
-    scope: Scope, rows: Sequence[Issue], chosen: TrafficFilter, store: Store | None
-) -> Iterator[tuple[UUID, int]]:
-    plain = [row for row in rows if row.kind != IssueKind.NEW_STATUS]
-    sums = totals(scope, chosen, {_place(r) for r in plain}, store=store) if plain else {}
-    for row in plain:
-        errors, requests = sums.get(_place(row), (0, 0))
-        yield row.id, requests if row.kind == IssueKind.LATENCY else errors
-    if len(plain) < len(rows):
-        by_status = statuses(scope, chosen, store=store)
-        for row in rows:
-            if row.kind == IssueKind.NEW_STATUS:
-                yield row.id, by_status.get((_place(row), row.status), 0)
+def _of_row(row: Issue, sums: Affected | None) -> int:
+    if sums is None:
+        return 0
+    if row.kind == IssueKind.NEW_STATUS:
+        return sums.statuses.get(row.status, 0)
+    if row.kind == IssueKind.LATENCY:
+        # Slow ones count from when they were first slow, a full minute.
+        first = int(row.first_seen.timestamp()) // 60
+        return sum(count for minute, count in sums.minutes.items() if minute >= first)
+    return sums.errors
 
 
 def _place(row: Issue) -> Endpoint:

@@ -42,7 +42,7 @@ class IssueInfo:
     environment_id: UUID
     host: str
     route: str
-    """Empty: the whole host."""
+    """Empty: the whole host; without a host the whole environment."""
     status: int
     cause: str
     state: str
@@ -61,7 +61,7 @@ class IssueInfo:
 
     @property
     def title(self) -> str:
-        place = f"{self.host}{self.route}" if self.route else self.host
+        place = f"{self.host}{self.route}" or ("" if self.kind == "overflow" else "many hosts")
         words = {
             "errors": "Requests fail on",
             "latency": "Slow answers from",

@@ -39,7 +39,7 @@ class Issue(TenantModel):
     environment_id = models.UUIDField()
     host = models.CharField(max_length=1_024, blank=True)
     route = models.CharField(max_length=8_192, blank=True)
-    """Path template; empty: the whole host."""
+    """Path template; empty: the whole host; without a host the whole environment."""
     status = models.IntegerField(default=0)
     """Of a new status."""
     rule = models.CharField(max_length=1_024, blank=True, db_default="")
