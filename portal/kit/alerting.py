@@ -17,6 +17,12 @@ _TABS: Final = (
     ("alert-silences", "Silences", Permission.PULSE_ALERT_READ),
     ("deliveries", "Deliveries", Permission.NOTIFY_DELIVERY_READ),
 )
+FACETS: Final = {
+    "host": "host", "route": "route", "path_prefix": "path", "method": "method",
+    "status_class": "status", "process": "process", "direction": "direction",
+    "vendor": "vendor", "node": "node", "container": "container", "pod": "pod", "tag": "tag",
+}  # fmt: skip
+"""A rule's filters, and the facets of traffic pages that are the same."""
 _SEVERITY_TONES: Final = {"critical": "danger", "warning": "warn", "info": "info"}
 _STATE_TONES: Final = {
     "firing": ("Firing", "danger", "danger"),

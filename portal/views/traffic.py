@@ -17,7 +17,7 @@ from billing.selectors import estimate
 from fleet.selectors import environments, object_store_of
 from portal.door import page
 from portal.here import Here
-from portal.kit import comparing, formats, traffic_charts
+from portal.kit import alerting, comparing, formats, traffic_charts
 from portal.kit.charts import Chart
 from portal.kit.comparing import Comparison, read_comparison
 from portal.kit.ranges import TimeRange, range_picker, read_range
@@ -153,6 +153,8 @@ def _compared(
 ) -> dict[str, Any]:
     earlier = compared.of(wanted)
     before = totals(here.scope, earlier)
+    if not before.requests:
+        return {"nothing_before": True}
     status, latency = charts
     every = ("2xx", "3xx", "4xx", "5xx", "none")
     by_status = status_over_time(here.scope, earlier)
@@ -170,17 +172,11 @@ def _compared(
     }
 
 
-_RULE_FILTERS: Final = {"host": "host", "route": "route", "path": "path_prefix",
-                        "method": "method", "process": "process", "direction": "direction",
-                        "vendor": "vendor", "node": "node", "container": "container",
-                        "pod": "pod", "tag": "tag"}  # fmt: skip
-
-
 def _alert_href(request: HttpRequest, here: Here, wanted: TrafficFilter) -> str:
     """To a new rule with as much of this filter as a rule can hold."""
     if not here.may_write(Permission.PULSE_ALERT_WRITE):
         return ""
-    asked = {rule: request.GET.get(f"f.{facet}", "") for facet, rule in _RULE_FILTERS.items()}
+    asked = {rule: request.GET.get(f"f.{facet}", "") for rule, facet in alerting.FACETS.items()}
     asked["status_class"] = wanted.status_class
     if len(wanted.environments) == 1:
         asked["environment"] = str(wanted.environments[0])

@@ -17,3 +17,16 @@ from portal.kit import formats
 )  # fmt: skip
 def test_a_rate_of_some_requests_a_day_is_not_none(value: float, words: str) -> None:
     assert formats.compact(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "count", "size"),
+    [
+        (10**12, "1 T", "931 GiB"),
+        (10**15 * 5 // 2, "2.5 P", "2.22 PiB"),
+        (98_765_432_109_876_543_210, "98.8 E", "85.7 EiB"),
+    ],
+)
+def test_huge_figures_stay_short(value: int, count: str, size: str) -> None:
+    assert (formats.compact(value), formats.size(value)) == (count, size)
+    assert formats.count(10**12) == "1,000,000,000,000"

@@ -121,11 +121,15 @@ def test_live_compares_with_what_was_before(
     page = unescape(client.get(to("live"), {"from": "now-1h", "cmp": "1d"}).content.decode())
     said = re.search(r'data-field="compared">(.*?)</p>', page)
     assert said is not None
-    counted = re.search(r"Against a day earlier: requests (\d+) % more \(9\)", said[1])
+    counted = re.search(r"Compared with a day earlier: requests (\d+) % more \(9\)", said[1])
     assert counted is not None
     # 63 of now; the oldest of them may be more than an hour old by the time they are counted.
     assert 570 <= int(counted[1]) <= 600
     assert page.count("data-dashed") == 2
+    assert page.count('class="swatch dashed c-muted"') == 2
+    bare = client.get(to("live"), {"from": "now-1h", "cmp": "7d"}).content.decode()
+    assert "No request a week earlier: nothing to compare with." in bare
+    assert "data-dashed" not in bare
     plain = client.get(to("live"), {"from": "now-1h", "cmp": "nonsense"}).content.decode()
     assert "data-dashed" not in plain
 

@@ -11,7 +11,7 @@ function draw(figure: HTMLElement) {
   const table = figure.querySelector<HTMLTableElement>("table[data-series]");
   if (!mount || !table || mount.clientWidth === 0) return;
   const data: ChartData = readTable(table);
-  if (data.times.length < 2) return;
+  if (data.times.length === 0) return;
   plots.get(mount)?.destroy();
   mount.replaceChildren();
   const height = Number(figure.dataset.height) || 180;

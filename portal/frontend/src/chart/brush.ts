@@ -47,6 +47,37 @@ function moveByKeys(plot: uPlot, data: ChartData, event: KeyboardEvent) {
   say(describe(data, index));
 }
 
+/** Fingers choose a range as a mouse does; what moves up or down still scrolls the page. */
+function brushByTouch(plot: uPlot) {
+  let start: number | null = null;
+  const left = (event: PointerEvent) => {
+    const box = plot.over.getBoundingClientRect();
+    return Math.min(Math.max(event.clientX - box.left, 0), box.width);
+  };
+  const select = (event: PointerEvent, done: boolean) => {
+    const here = left(event);
+    const width = Math.abs(here - start!);
+    plot.setSelect({ left: Math.min(here, start!), width, top: 0, height: plot.over.clientHeight }, done);
+  };
+  plot.over.addEventListener("pointerdown", (event) => {
+    start = event.pointerType === "mouse" || !event.isPrimary ? null : left(event);
+  });
+  plot.over.addEventListener("pointermove", (event) => {
+    if (start === null) return;
+    plot.setCursor({ left: left(event), top: 0 });
+    select(event, false);
+  });
+  plot.over.addEventListener("pointerup", (event) => {
+    if (start === null) return;
+    select(event, true);
+    start = null;
+  });
+  plot.over.addEventListener("pointercancel", () => {
+    start = null;
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  });
+}
+
 export function startBrush(figure: HTMLElement, plot: uPlot, data: ChartData) {
   plot.hooks.setCursor = [(u: uPlot) => showLegend(figure, data, u.cursor.idx)];
   plot.hooks.setSelect = [
@@ -57,6 +88,7 @@ export function startBrush(figure: HTMLElement, plot: uPlot, data: ChartData) {
       navigate(from, Math.max(to, from + 1));
     },
   ];
+  if (figure.dataset.brush !== undefined) brushByTouch(plot);
   const mount = figure.querySelector<HTMLElement>("[data-plot]");
   if (mount) mount.onkeydown = (event) => moveByKeys(plot, data, event);
 }

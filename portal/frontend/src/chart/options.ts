@@ -31,12 +31,23 @@ function hatch(ink: string, ground: string): CanvasPattern | string {
   return context.createPattern(tile, "repeat") ?? ink;
 }
 
+/** Values without a neighbour, which no line joins: only a point shows them. */
+function lonely(values: (number | null | undefined)[]): number[] {
+  const is = (i: number) => values[i] !== null && values[i] !== undefined;
+  return values.map((_, i) => i).filter((i) => is(i) && !is(i - 1) && !is(i + 1));
+}
+
 function seriesOptions(figure: HTMLElement, data: ChartData): uPlot.Series[] {
   const ground = colour(figure, "surface");
   return data.series.map((series) => {
     const ink = colour(figure, series.colour);
+    const points: uPlot.Series.Points = {
+      show: true,
+      size: 6,
+      fill: ink,
+      filter: (plot, s) => lonely(plot.data[s] as (number | null)[]),
+    };
     if (series.dashed) {
-      const points = { show: false };
       return { label: series.label, stroke: ink, width: 1.5, dash: [5, 4], points, spanGaps: false };
     }
     const fill = series.colour === "status-5xx" ? hatch(ink, ground) : ink;
@@ -45,7 +56,7 @@ function seriesOptions(figure: HTMLElement, data: ChartData): uPlot.Series[] {
       stroke: data.stacked ? ground : ink,
       width: data.stacked ? 0.5 : 1.75,
       ...(data.stacked ? { fill: () => fill as string, paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
-      points: { show: false },
+      points: data.stacked ? { show: false } : points,
       spanGaps: false,
     };
   });
@@ -109,7 +120,8 @@ export function chartOptions(figure: HTMLElement, data: ChartData, width: number
     height,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    // Half of the last tick's label stands beyond the end.
+    padding: [8, end - data.times[0]! < 600 ? 30 : 22, 0, 0],
     cursor: {
       y: false,
       drag: { x: figure.dataset.brush !== undefined, y: false, setScale: false },

@@ -1,0 +1,94 @@
+"""Charts in Chromium: drawn by fingers as by a mouse, and what has no neighbour is seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from pulse.store.client import Store
+from qcloud.kernel.clock import now
+from tests.factories.cast import Person
+from tests.portal import test_browser
+from tests.portal.browser import visit
+from tests.portal.world import World
+from tests.pulse.rows import put
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
+browser = test_browser.browser
+
+_SWIPE: Final = """([from, to]) => {
+  const over = document.querySelector("#chart-status .u-over");
+  const box = over.getBoundingClientRect();
+  const send = (name, share) => over.dispatchEvent(new PointerEvent(name, {
+    pointerType: "touch", isPrimary: true, bubbles: true,
+    clientX: box.left + box.width * share, clientY: box.top + 20,
+  }));
+  send("pointerdown", from);
+  send("pointermove", (from + to) / 2);
+  send("pointerup", to);
+}"""
+_INK: Final = """(name) => {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const [r, g, b] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  const canvas = document.querySelector("#chart-latency canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255) count += 1;
+  return count;
+}"""
+
+
+def swipe(page: Page, start: float, end: float) -> None:
+    """A finger across the chart, in shares of its width."""
+    page.evaluate(_SWIPE, [start, end])
+
+
+def test_a_finger_chooses_a_range_and_a_tap_does_not(
+    browser: Browser,
+    live_server: object,
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+) -> None:
+    with visit(browser, str(live_server), customer_owner, width=390) as (page, watch):
+        page.goto("/c/acme/live")
+        page.wait_for_selector("#chart-status .u-over")
+        swipe(page, 0.5, 0.5)
+        assert page.url.endswith("/c/acme/live")
+        touch = page.evaluate(
+            "getComputedStyle(document.querySelector('#chart-status .u-over')).touchAction"
+        )
+        assert touch == "pan-y", "the page still scrolls"
+        swipe(page, 0.9, 0.6)
+        page.wait_for_url("**from=20**")
+        assert watch.findings == []
+
+
+def test_one_request_alone_is_seen_in_every_chart(
+    browser: Browser,
+    live_server: object,
+    world: World,
+    customer_owner: Person,
+    store: Store,
+) -> None:
+    at = now().replace(second=0, microsecond=0) - timedelta(minutes=30)
+    put(store, customer_owner.account.id, world.environment_id, at, host="alone.example")
+    since, until = (f"{t.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for t in _around(at))
+    address = f"/c/acme/live?from={since}&to={until}&f.host=alone.example"
+    with visit(browser, str(live_server), customer_owner) as (page, watch):
+        page.goto(address)
+        page.wait_for_selector("#chart-latency canvas")
+        page.wait_for_load_state("networkidle")
+        assert "1 requests;" in page.inner_text("#by-status")
+        # The last percentile lies on top of the others, which are the same here.
+        assert page.evaluate(_INK, "series-5") >= 12
+        assert watch.findings == []
+
+
+def _around(at: datetime) -> tuple[datetime, datetime]:
+    return at - timedelta(seconds=30), at + timedelta(seconds=30)
