@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.shortcuts import render
 from fleet.selectors import environments
 from portal.door import action, page
 from portal.here import Here
+from portal.kit import formats
 from portal.kit.forms import Failure, attempt
 from portal.kit.ranges import read_range
 from portal.kit.tables import Cell
@@ -36,6 +38,15 @@ _STATES: Final = {
     "failed": Cell("failed", tone="danger", icon="danger"),
     "over": Cell("time is over", tone="muted", icon="lock"),
 }
+
+
+@dataclass(frozen=True)
+class _Line:
+    one: ExportInfo
+    state: Cell
+    words: str
+    span: str
+    """Of the requests that are in it."""
 
 
 @page(Permission.PULSE_EXPORT_CREATE, post=Permission.PULSE_EXPORT_CREATE)
@@ -90,11 +101,11 @@ def _chosen(request: HttpRequest, here: Here) -> Any:
 
 
 def _page(request: HttpRequest, here: Here, failed: Failure | None) -> HttpResponseBase:
-    found = exports(here.scope)
+    names = {place.id: place.name for place in environments(here.scope)}
+    shown = [_line(one, names) for one in exports(here.scope)]
     chosen = _chosen(request, here)
-    shown = [(one, _STATES[_state(one)]) for one in found]
     context = {
-        "going": [one for one in found if one.is_going],
+        "going": [line for line in shown if line.one.is_going],
         "shown": shown,
         "chosen": chosen,
         "count": count_requests(here.scope, chosen),
@@ -107,5 +118,10 @@ def _page(request: HttpRequest, here: Here, failed: Failure | None) -> HttpRespo
     return render(request, "pages/exports.html", context, status=failed.status if failed else 200)
 
 
-def _state(one: ExportInfo) -> str:
-    return "over" if one.state == "ready" and not one.can_be_had else one.state
+def _line(one: ExportInfo, names: dict[UUID, str]) -> _Line:
+    chosen = one.filter
+    places = [names.get(i, "a removed environment") for i in chosen.environments]
+    words = ", ".join(filter(None, (*places, one.words)))
+    span = f"{formats.when(chosen.since)} – {formats.when(chosen.until)}"
+    state = "over" if one.state == "ready" and not one.can_be_had else one.state
+    return _Line(one, _STATES[state], words or "all requests", span)

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from audit.services import record
-from pulse.exports.filters import environments_of, may_see, stored
+from pulse.exports.filters import environments_of, may_see, restored, stored
 from pulse.exports.writing import FORMATS
 from pulse.policies import EXPORT_ROWS
 from pulse.store.client import Store
@@ -57,7 +57,12 @@ class ExportInfo:
     def words(self) -> str:
         """The filter for people, without its times."""
         left_out = {"since", "until", "environments"}
-        return ", ".join(f"{k}: {v}" for k, v in self.chosen.items() if k not in left_out)
+        shown = {k.replace("_", " "): v for k, v in self.chosen.items() if k not in left_out}
+        return ", ".join(f"{k}: {v}" for k, v in shown.items())
+
+    @property
+    def filter(self) -> TrafficFilter:
+        return restored(self.chosen)
 
 
 def exports(scope: Scope) -> list[ExportInfo]:

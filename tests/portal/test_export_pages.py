@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Browser
 
 from identity.services import account_close
+from portal.kit import formats
 from pulse.exports.running import exports_write
 from pulse.exports.services import exports
 from pulse.retention.holds import Extent, hold_release, hold_release_ask, hold_set, holds
@@ -38,7 +40,17 @@ def test_a_filter_becomes_a_file_and_nobody_elses(
     assert 'data-field="export-count"' in page
     assert client.post(f"{PLACE}?from=now-24h", {"format": "xls"}).status_code == 422
     assert client.post(f"{PLACE}?from=now-24h&f.method=GET", {"format": "csv"}).status_code == 302
-    assert "Waiting for a worker." in client.get(PLACE).content.decode()
+    client.post(f"{PLACE}?from=now-24h&f.env=prod", {"format": "parquet"})
+    waiting = client.get(PLACE).content.decode()
+    assert waiting.count("Waiting for a worker.") == 2
+    assert waiting.count("Being written</h2>") == 1
+    assert "Production<" in waiting
+    assert "method: GET<" in waiting
+    (second, first) = exports(customer_owner.scope)
+    with timezone.override(customer_owner.account.timezone):
+        span = f"{formats.when(first.filter.since)} – {formats.when(first.filter.until)}"
+    assert span in waiting
+    assert client.post(f"{PLACE}/{second.id}/remove").status_code == 302
     assert exports_write(store=store) == 1
     (export,) = exports(customer_owner.scope)
     assert export.rows == export.total > 0
