@@ -18,7 +18,7 @@ REVIEWS: Final = (
 )  # fmt: skip
 _TONES: Final = {"open": ("muted", "info"), "approved": ("ok", "check"),
                  "refused": ("danger", "danger")}  # fmt: skip
-NOT_SCANNED: Final = "not scanned yet"
+NOT_SCANNED: Final = "not scanned"
 """No finding about bodies reaches this register yet."""
 
 
@@ -64,7 +64,7 @@ def tls_words(row: VendorRow) -> str:
     words = [*row.tls_versions]
     if row.plain:
         words.append("none" if row.plain == row.requests else f"none for {row.plain:,}")
-    return ", ".join(words) or "version unknown"
+    return ", ".join(words) or "unknown"
 
 
 def places_of(ids: Sequence[UUID], names: Mapping[UUID, str]) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,11 +21,23 @@ from portal.kit.forms import Failure, attempt
 from portal.kit.offsets import by_offset
 from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
 from pulse.alerts.rules import MEASURES
-from pulse.alerts.selectors import IncidentFilter, IncidentInfo, incident, incidents, rule, rules
+from pulse.alerts.selectors import (
+    IncidentFilter,
+    IncidentInfo,
+    RuleInfo,
+    incident,
+    incidents,
+    rule,
+    rules,
+)
 from pulse.alerts.services import incident_acknowledge
+from qcloud.kernel.clock import now
 from qcloud.kernel.errors import NotFound
 from qcloud.kernel.permissions import Permission
 
+_BEFORE: Final = timedelta(hours=1)
+_AFTER: Final = timedelta(minutes=10)
+_LONGEST: Final = timedelta(days=7)
 _STATES: Final = (("open", "Firing"), ("over", "Over"))
 
 
@@ -120,6 +134,22 @@ def acknowledge(request: HttpRequest, here: Here, incident_id: UUID) -> HttpResp
     return HttpResponseRedirect(here.url("incident", incident_id))
 
 
+def _traffic_href(here: Here, found: IncidentInfo, made_by: RuleInfo | None) -> str:
+    """What the rule watched, from an hour before; empty where that is no traffic."""
+    if made_by is None or MEASURES[made_by.spec.measure].source != "traffic":
+        return ""
+    slugs = {place.id: place.slug for place in environments(here.scope)}
+    facets = {f"f.{alerting.FACETS[name]}": value for name, value in made_by.spec.filters.items()}
+    asked = {
+        "from": formats.iso(max(found.started_at, now() - _LONGEST) - _BEFORE),
+        "to": formats.iso(found.recovered_at + _AFTER) if found.recovered_at else "",
+        "f.env": slugs.get(found.environment_id, "") if found.environment_id else "",
+        **facets,
+    }
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{here.url('live')}?{query}"
+
+
 def _detail(
     request: HttpRequest, here: Here, incident_id: UUID, failed: Failure | None
 ) -> HttpResponseBase:
@@ -138,6 +168,7 @@ def _detail(
         "first": alerting.number(found.first_value, unit),
         "worst": alerting.number(found.worst_value, unit),
         "told": told if may_see else [],
+        "traffic_href": _traffic_href(here, found, made_by),
         "crumbs": [("Alerts", here.url("alerts"))],
         "failed": failed,
         "may_write": here.may_write(Permission.PULSE_ALERT_WRITE),

@@ -19,6 +19,7 @@ from identity.selectors import staff
 from portal.door import action, page
 from portal.here import Here
 from portal.kit import alerting, formats
+from portal.kit.charts import Chart, Series
 from portal.kit.forms import Failure, attempt, failure
 from portal.kit.offsets import by_offset
 from portal.kit.tables import Cell, Choice, Column, Query, TableSpec, table
@@ -102,7 +103,7 @@ def _spec(
                    lambda i: names.get(i.environment_id, ""), sort=False),
             Column("assignee", "Looked after by", lambda i: i.assignee),
             Column("first_seen", "First seen", lambda i: i.first_seen,
-                   lambda i: Cell("", time=i.first_seen)),
+                   lambda i: Cell("", time=i.first_seen), shown=False),
             Column("last_seen", "Last seen", lambda i: i.last_seen,
                    lambda i: Cell("", time=i.last_seen)),
             Column("kind", "Kind", lambda i: i.kind, lambda i: Cell(dict(KINDS)[i.kind]),
@@ -251,7 +252,7 @@ def _detail(
         "state": _state(found),
         "kind": dict(KINDS)[found.kind],
         "environment": place,
-        "trend": trends(here.scope, [found.id])[found.id],
+        "trend": _trend(trends(here.scope, [found.id])[found.id]),
         "activity": activity(here.scope, found.id),
         "reports": reports(here.scope, found),
         "samples": _samples(here, found, place.slug if place else ""),
@@ -264,6 +265,24 @@ def _detail(
         "may_write": here.may_write(Permission.PULSE_ISSUE_WRITE),
     }
     return render(request, "pages/issue.html", context, status=failed.status if failed else 200)
+
+
+def _trend(counts: tuple[int, ...]) -> Chart:
+    moment = now()
+    last = moment.replace(minute=0, second=0, microsecond=0)
+    hours = [last - timedelta(hours=i) for i in reversed(range(len(counts)))]
+    return Chart(
+        id="chart-issue",
+        title="Affected requests by hour",
+        sentence=f"{formats.count(sum(counts))} affected requests in 48 hours.",
+        unit="",
+        times=tuple(hours),
+        series=(Series("Affected requests", "status-5xx", tuple(map(float, counts))),),
+        step=3_600,
+        stacked=True,
+        brush=False,
+        now=int(moment.timestamp()),
+    )
 
 
 def _samples(here: Here, found: IssueInfo, slug: str) -> str:

@@ -77,7 +77,7 @@ def _spec(
             Column("data", "Personal data", lambda _v: NOT_SCANNED,
                    lambda _v: Cell(NOT_SCANNED, title="Bodies are scanned where the account has"
                                    " PII scanning; it found nothing here because none looked."),
-                   sort=False),
+                   sort=False, shown=False),
             Column("first_seen", "First seen", lambda v: v.first_seen,
                    lambda v: Cell("", time=v.first_seen)),
             Column("last_seen", "Last seen", lambda v: v.row.last_seen,

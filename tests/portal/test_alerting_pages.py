@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import pytest
@@ -83,6 +85,8 @@ def test_an_issue_from_found_to_resolved(
     (row,), _ = issues(customer_owner.scope, IssueFilter())
     page = text(client, to("issue", row.id))
     assert HOSTILE not in page
+    assert "0 affected requests in 48 hours" in page
+    assert page.count('data-value="0"') == 48
     samples = re.search(r'href="(/c/acme/requests\?[^"]+)"', page)
     assert samples is not None
     assert client.get(samples[1].replace("&amp;", "&")).status_code == 200
@@ -169,7 +173,9 @@ def test_an_incident_is_looked_after_and_silenced(
 ) -> None:
     client.post(to("alert-channels"), {"kind": "mail", "name": "m", "addresses": "a@acme.example"})
     (channel,) = channels(customer_owner.scope)
-    client.post(to("alert-rule-create"), RULE | {"channels": str(channel.id)})
+    where = {"host": "api.example.com", "path_prefix": "/p", "status_class": "5xx",
+             "environment": str(prod)}  # fmt: skip
+    client.post(to("alert-rule-create"), RULE | where | {"channels": str(channel.id)})
     (made,) = rules(customer_owner.scope)
     with scoped(customer_owner.scope):
         AlertRule.objects.update(evaluated_at=start)
@@ -179,6 +185,18 @@ def test_an_incident_is_looked_after_and_silenced(
     assert "Pay fails" in text(client, to("alerts"))
     page = text(client, to("incident", row.id))
     assert all(word in page for word in ("Firing", "[Firing] Pay fails", "a@acme.example"))
+    link = re.search(r'href="([^"]+)">[^>]*>[^>]*>[^>]*>Traffic at that time', page)
+    assert link is not None
+    asked = dict(parse_qsl(urlsplit(unescape(link[1])).query))
+    begins = datetime.fromisoformat(asked.pop("from"))
+    assert begins == row.started_at - HOUR
+    assert asked == {
+        "f.host": "api.example.com",
+        "f.path": "/p",
+        "f.status": "5xx",
+        "f.env": "prod",
+    }
+    assert "api.example.com" in text(client, unescape(link[1]))
     acknowledge = to("incident-acknowledge", row.id)
     assert client.post(acknowledge).status_code == 302
     assert client.post(acknowledge).status_code == 409
