@@ -10,6 +10,8 @@ import importlib
 import sys
 from typing import Final
 
+from qcloud.kernel.logs import configure_logging
+
 BENCHMARKS: Final = {
     "ingest_json": "bench.ingest",
     "ingest_columnar": "bench.ingest",
@@ -47,6 +49,8 @@ def main() -> int:
         sys.stderr.write(f"bench: no figure named {', '.join(unknown)}; there are:\n  ")
         sys.stderr.write(", ".join(BENCHMARKS) + "\n")
         return 2
+    # Standard output is the figures' alone; what goes well in between is nobody's concern.
+    configure_logging(level="WARNING", log_format="console")
     for module in dict.fromkeys(BENCHMARKS[name] for name in wanted):
         for result in importlib.import_module(module).run():
             if result.name in wanted:

@@ -60,10 +60,13 @@ _OPTIONAL: Final = (
 _MEAN_GAP_US: Final = 86_400
 
 
-def event_lines(count: int, *, seed: int = SEED, start: datetime = START) -> Iterator[bytes]:
+def event_lines(
+    count: int, *, seed: int = SEED, start: datetime = START, gap_us: int = _MEAN_GAP_US
+) -> Iterator[bytes]:
     """``count`` lines of ``wire.events``, newline included, in order of time.
 
-    The same arguments give the same bytes. A million events span about a day.
+    The same arguments give the same bytes. ``gap_us`` microseconds lie between two on average;
+    as it is a million events span about a day.
     """
     rng = random.Random(seed)
     shapes = _shapes(rng)
@@ -72,18 +75,23 @@ def event_lines(count: int, *, seed: int = SEED, start: datetime = START) -> Ite
     connection = uuid.UUID(int=0)
     moment = start
     for index in range(count):
-        moment += timedelta(microseconds=rng.randrange(1, 2 * _MEAN_GAP_US))
+        moment += timedelta(microseconds=rng.randrange(1, 2 * gap_us))
         if index % 8 == 0:
             connection = _uuid7(rng, moment)
         yield _line(rng, moment, connection, statuses[index], shapes[picks[index]])
 
 
 def event_batches(
-    count: int, batch: int, *, seed: int = SEED, start: datetime = START
+    count: int,
+    batch: int,
+    *,
+    seed: int = SEED,
+    start: datetime = START,
+    gap_us: int = _MEAN_GAP_US,
 ) -> Iterator[bytes]:
     """The corpus of ``event_lines`` joined into bodies of ``batch`` lines."""
     lines: list[bytes] = []
-    for line in event_lines(count, seed=seed, start=start):
+    for line in event_lines(count, seed=seed, start=start, gap_us=gap_us):
         lines.append(line)
         if len(lines) == batch:
             yield b"".join(lines)

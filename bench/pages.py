@@ -75,34 +75,39 @@ def run() -> Iterable[Result]:
 
 def load(platform: WholePlatform, owner: Owner, events: int = EVENTS) -> datetime:
     """Send as many of a day, wait until all can be found; returns a time behind the last."""
-    pool = urllib3.HTTPConnectionPool("127.0.0.1", platform.ports.ingest)
-    token, boot = _register(pool, owner), str(new_id())
     now = datetime.now(UTC)
-    compressor = zstandard.ZstdCompressor(level=3)
-    for number, lines in enumerate(
-        event_batches(events, BATCH, start=now - _DAY * events / EVENTS), start=1
-    ):
-        _post(
-            pool,
-            EVENTS_PATH,
-            compressor.compress(lines),
-            {
-                "Authorization": f"Bearer {token}",
-                "Content-Type": EVENTS_CONTENT_TYPE,
-                "Content-Encoding": "zstd",
-                BOOT_HEADER: boot,
-                SEQUENCE_HEADER: str(number),
-            },
-        )
-    _wait(platform, events)
+    sender = Sender(platform, owner.registration_token)
+    for lines in event_batches(events, BATCH, start=now - _DAY * events / EVENTS):
+        sender.send(lines)
+    until_found(platform, events)
     return now + timedelta(minutes=10)
 
 
-def _register(pool: urllib3.HTTPConnectionPool, owner: Owner) -> str:
-    body = msgspec.json.encode(RegisterRequest(instance_id=new_id(), name="bench"))
-    bearer = {"Authorization": f"Bearer {owner.registration_token}"}
-    answer = _post(pool, REGISTER_PATH, body, bearer)
-    return msgspec.json.decode(answer, type=RegisterResponse).agent_token
+class Sender:
+    """An agent as far as the door sees it: registered, one boot, batches by number."""
+
+    def __init__(self, platform: WholePlatform, registration_token: str) -> None:
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", platform.ports.ingest)
+        self._token, self._boot, self._number = self._register(registration_token), new_id(), 0
+        self._compressor = zstandard.ZstdCompressor(level=3)
+
+    def send(self, lines: bytes) -> None:
+        """Returns when they are acknowledged. Raises ``RuntimeError``."""
+        self._number += 1
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": EVENTS_CONTENT_TYPE,
+            "Content-Encoding": "zstd",
+            BOOT_HEADER: str(self._boot),
+            SEQUENCE_HEADER: str(self._number),
+        }
+        _post(self._pool, EVENTS_PATH, self._compressor.compress(lines), headers)
+
+    def _register(self, registration_token: str) -> str:
+        body = msgspec.json.encode(RegisterRequest(instance_id=new_id(), name="bench"))
+        bearer = {"Authorization": f"Bearer {registration_token}"}
+        answer = _post(self._pool, REGISTER_PATH, body, bearer)
+        return msgspec.json.decode(answer, type=RegisterResponse).agent_token
 
 
 def _post(
@@ -114,7 +119,7 @@ def _post(
     return answer.data
 
 
-def _wait(platform: WholePlatform, events: int) -> None:
+def until_found(platform: WholePlatform, events: int) -> None:
     """Until every event is in the store and the engine has nothing left to merge."""
     client = clickhouse_connect.get_client(
         host="127.0.0.1",
@@ -144,7 +149,7 @@ class Browser:
 
     def __init__(self, platform: WholePlatform, owner: Owner) -> None:
         self._path = f"/c/{owner.account}/live"
-        self._cookies = _sign_in(platform.ports.web, owner)
+        self._cookies = sign_in(platform.ports.web, owner)
         self._connection = HTTPConnection("127.0.0.1", platform.ports.web, timeout=60)
 
     def times(self, addresses: Iterable[str]) -> list[float]:
@@ -162,7 +167,7 @@ class Browser:
         return elapsed * 1_000
 
 
-def _sign_in(port: int, owner: Owner) -> str:
+def sign_in(port: int, owner: Owner) -> str:
     jar = CookieJar()
     opener = build_opener(HTTPCookieProcessor(jar))
     url = f"http://127.0.0.1:{port}/sign-in"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from qcloud.kernel.logs import configure_logging
 ROOT: Final = Path(__file__).resolve().parent.parent
 TOKEN: Final = "qca_benchmark"  # noqa: S105  known to this door alone
 _START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 30.0
 
 
 def door() -> Any:
@@ -81,11 +83,16 @@ class Platform:
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._stop_all()
+        """Raises ``RuntimeError`` for a server that had died, or died of being stopped: what was
+        measured of it counts for nothing. What went wrong before is not hidden by that.
+        """
+        died = self._stop_all()
+        if died and kind is None:
+            raise RuntimeError(f"servers did not end as asked: {', '.join(died)}")
 
     def cpu_by_process(self) -> dict[str, float]:
         """Seconds of processor time since start, with children, by process."""
@@ -168,12 +175,17 @@ class Platform:
             "--port", str(self._ingest_port), "--workers", "1", "--no-ws", "--log-level",
             "warning", "--factory", "bench.servers:door",
         ]  # fmt: skip
-        self._processes["ingest"] = subprocess.Popen(command, env=environment, cwd=ROOT)
+        self._processes["ingest"] = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=sys.stderr
+        )
         _until(self._door_answers, "the door")
 
     def _run(self, name: str, program: str, environment: dict[str, str]) -> None:
         command = [sys.executable, "-c", program]
-        self._processes[name] = subprocess.Popen(command, env=environment, cwd=self._folder)
+        # Standard output is the figures' alone.
+        self._processes[name] = subprocess.Popen(
+            command, env=environment, cwd=self._folder, stdout=sys.stderr
+        )
 
     def _eventstore_answers(self) -> bool:
         return _status(f"http://127.0.0.1:{self._eventstore_port}/ping") == 200
@@ -181,12 +193,33 @@ class Platform:
     def _door_answers(self) -> bool:
         return _status(f"{self.ingest_url}/healthz") == 200
 
-    def _stop_all(self) -> None:
-        for process in reversed(self._processes.values()):
-            process.terminate()
-            process.wait(30)
+    def _stop_all(self) -> list[str]:
+        """What did not end as it was asked to, in words, told on standard error too."""
+        died = [
+            f"{name} {words}"
+            for name, process in reversed(self._processes.items())
+            if (words := stopped(process))
+        ]
         if hasattr(self, "_child"):
+            if (code := self._child.exit_code()) is not None:
+                died.append(f"postgres had ended before (exit {code})")
             self._child.stop()
+        sys.stderr.write("".join(f"bench: {words}\n" for words in died))
+        return died
+
+
+def stopped(process: subprocess.Popen[bytes]) -> str:
+    """Ask the process to end and wait; what went wrong, in words, if anything did."""
+    if (code := process.poll()) is not None:
+        return f"had ended before (exit {code})"
+    process.terminate()
+    try:
+        code = process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return f"did not end within {_STOP_SECONDS:.0f} s and was killed"
+    return "" if code in {0, -signal.SIGTERM} else f"ended with exit {code}"
 
 
 @contextmanager

@@ -1,10 +1,17 @@
 """``viewers_1000``: what a thousand people cost who leave the live page open.
 
-A platform as an operator starts it, with a day's traffic in one account. A thousand signed-in
-viewers, each with a session and a connection of its own, ask as their pages do: every five
-seconds for the main part, ten different addresses among them. Measured is the processor time of
-all of the platform's processes for each second of the clock, one core being 1, long enough that
-every viewer comes back through the whole door meanwhile. Every answer is read and looked at.
+A platform as an operator starts it: twenty accounts with a day's traffic each, to which more comes
+all the time, and fifty people in each, of several roles. Every one has a session, a connection and
+a page of its own open, which asks for its main part as a browser does: every five seconds, with
+the headers that a browser sends. What people look at is what ``_VIEWS`` says. One signed in by the
+form; the others' sessions were made as signing in makes them.
+
+Measured is the processor time of all of the platform's processes, whatever they did, for each
+second of the clock, 1 being one core: the median of ``WINDOWS`` windows, after a warm-up in which
+every viewer has come back through the whole door at least once. The load generator is no process
+of the platform. The baseline is the same platform, with the same traffic coming in, before
+anybody looks. Every answer is read whole and looked at. Other work on the machine makes waits
+longer, and processor time only as far as caches are shared.
 """
 
 from __future__ import annotations
@@ -13,117 +20,211 @@ import asyncio
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from bench.pages import load
+from bench.corpora import SEED, event_batches, event_lines
+from bench.pages import Sender, sign_in, until_found
 from bench.result import Result
-from bench.whole import Owner, WholePlatform, whole_platform
+from bench.whole import WholePlatform, whole_platform
 from qcloud.platform.environment import environment
 
-VIEWERS: Final = 1_000
+ACCOUNTS: Final = 20
+PEOPLE: Final = 50
+"""In each account."""
 EVERY: Final = 5.0
 """Seconds; the page's own ``data-live``."""
-WARM: Final = 20.0
-MEASURED: Final = 90.0
-EVENTS: Final = 300_000
-_ADDRESSES: Final = (
-    "", "?from=now-15m", "?from=now-6h", "?f.status=5xx", "?f.status=404", "?f.method=POST",
-    "?f.direction=egress-external", "?f.host=api.stripe.com", "?f.process=/usr/bin/node",
-    "?from=now-6h&f.status=5xx",
-)  # fmt: skip
-_SIGN_IN: Final = """
-import json, sys
-import django
-django.setup()
-from identity.models import User
-from identity.sessions import SessionStore, Stage
-from qcloud.kernel.clock import now
-from qcloud.kernel.scope import unscoped
-with unscoped("bench"):
-    user = User.objects.get(email=sys.argv[1])
-keys = []
-for _ in range(int(sys.argv[2])):
-    store = SessionStore(portal="c")
-    store.begin(user, portal="c", stage=Stage.FULL, factor="totp", proved_at=now())
-    keys.append(store.session_key)
-print(json.dumps(keys))
-"""
+WARM: Final = 80.0
+"""Longer than a pass lasts."""
+WINDOWS: Final = 5
+WINDOW: Final = 20.0
+DAY_OF_EVENTS: Final = 20_000
+"""In each account."""
+COMING: Final = 25
+"""Events of each account, every five seconds."""
+_VIEWS: Final = (
+    ("", 30),
+    ("?from=now-15m", 8),
+    ("?f.status=5xx", 6),
+    ("?from=now-6h", 4),
+    ("?f.host=api.stripe.com", 2),
+)
+"""What people of an account look at, and how many of the fifty."""
+_LATE: Final = 1.0
+_HEADERS: Final = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Chrome/142.0.0.0 Safari/537.36\r\nAccept: text/html\r\n"
+    "Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Connection: keep-alive\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\n"
+    "Sec-Fetch-Dest: empty\r\nX-QCloud-Poll: 1\r\nHX-Request: true\r\n"
+    "HX-Request-Type: partial\r\nHX-Source: main#main\r\nHX-Target: main#main\r\n"
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One whose people look on."""
+
+    slug: str
+    cookies: list[str]
+    sender: Sender
 
 
 def run() -> Iterable[Result]:
     """Cores; ``n`` counts answers."""
     with whole_platform() as platform:
-        owner = platform.owner()
-        load(platform, owner, EVENTS)
-        keys = _sessions(platform, owner)
-        cores, answers = asyncio.run(_watch(platform, owner, keys))
-    yield Result("viewers_1000", cores, "cores", None, None, answers)
+        accounts = audience(platform)
+        found = asyncio.run(_watch(platform, accounts))
+    sys.stdout.write("".join(f"# {line}\n" for line in found.words()))
+    cores, idle = statistics.median(map(_total, found.windows)), _total(found.idle)
+    yield Result("viewers_1000", cores, "cores", idle, cores / idle, found.answers)
 
 
-def _sessions(platform: WholePlatform, owner: Owner) -> list[str]:
-    """As after signing in, without a thousand times the work of checking a password."""
+def audience(platform: WholePlatform) -> list[Account]:
+    """Accounts with a day of traffic and people who have signed in. Raises ``RuntimeError``."""
+    owner = platform.owner()
     done = subprocess.run(
-        [sys.executable, "-c", _SIGN_IN, owner.email, str(VIEWERS)],
+        [sys.executable, "-m", "bench.audience", str(ACCOUNTS), str(PEOPLE)],
         env={**os.environ, **environment(platform.folder, platform.ports)},
         cwd=Path(__file__).resolve().parent.parent,
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
     )
-    keys: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return keys
+    accounts = []
+    for number, one in enumerate(json.loads(done.stdout.splitlines()[-1])):
+        cookies = [f"qcloud-session-c={key}" for key in one["sessions"]]
+        sender = Sender(platform, one["token"])
+        accounts.append(Account(one["slug"], cookies, sender))
+        gap = timedelta(days=1) / DAY_OF_EVENTS
+        for lines in event_batches(
+            DAY_OF_EVENTS,
+            5_000,
+            seed=SEED + number,
+            start=datetime.now(UTC) - timedelta(days=1),
+            gap_us=int(gap.total_seconds() * 1e6),
+        ):
+            sender.send(lines)
+    accounts[0].cookies[0] = sign_in(platform.ports.web, owner)
+    until_found(platform, ACCOUNTS * DAY_OF_EVENTS)
+    return accounts
 
 
-async def _watch(platform: WholePlatform, owner: Owner, keys: list[str]) -> tuple[float, int]:
-    chance = random.Random(7)
-    begin = time.monotonic() + 1
-    end = begin + WARM + MEASURED
-    viewers = [
-        _Viewer(platform.ports.web, owner.account, key, _ADDRESSES[number % len(_ADDRESSES)])
-        for number, key in enumerate(keys)
-    ]
+Seconds = dict[str, float]
+"""By process of the platform: processor time."""
+
+
+@dataclass(frozen=True)
+class Found:
+    idle: Seconds
+    """Of one second."""
+    windows: list[Seconds]
+    """Of one second, each."""
+    answers: int
+    late: int
+    bytes_each: float
+
+    def words(self) -> Iterable[str]:
+        """What stands behind the figure."""
+        cores = " ".join(f"{_total(window):.3f}" for window in self.windows)
+        yield f"cores in {len(self.windows)} windows of {WINDOW:.0f} s: {cores}"
+        for name in sorted(self.idle, key=lambda name: -self._median(name)):
+            yield f"{name}: {self._median(name):.3f}, {self.idle[name]:.3f} before anybody looked"
+        views = len(_VIEWS) * ACCOUNTS
+        yield f"{ACCOUNTS * PEOPLE} people, {ACCOUNTS} accounts, {views} addresses"
+        yield f"{self.bytes_each:.0f} bytes an answer, {self.late} of {self.answers} later than 1 s"
+
+    def _median(self, name: str) -> float:
+        return statistics.median(window[name] for window in self.windows)
+
+
+async def _watch(platform: WholePlatform, accounts: list[Account]) -> Found:
+    stop = asyncio.Event()
+    coming = asyncio.create_task(_traffic(accounts, stop))
+    await asyncio.sleep(2 * EVERY)  # connections of the first batches
+    idle = await _measured(platform, WINDOW)
+    chance, begin = random.Random(SEED), time.monotonic() + 1
+    viewers = _viewers(platform.ports.web, accounts)
     tasks = [
-        asyncio.create_task(viewer.look(begin + chance.random() * EVERY, end)) for viewer in viewers
+        asyncio.create_task(viewer.look(begin + chance.random() * EVERY, stop))
+        for viewer in viewers
     ]
-    await asyncio.sleep(begin + WARM - time.monotonic())
-    before, seen, since = _cpu(platform.pid), sum(v.answers for v in viewers), time.monotonic()
-    late = sum(v.late for v in viewers)
-    await asyncio.sleep(end - time.monotonic())
-    spent, clock = _cpu(platform.pid) - before, time.monotonic() - since
-    answers = sum(v.answers for v in viewers) - seen
-    late = sum(v.late for v in viewers) - late
-    await asyncio.gather(*tasks)
-    wanted = VIEWERS * clock / EVERY
+    await _unless_one_fails(tasks, WARM)
+    before = _counted(viewers)
+    windows = []
+    for _ in range(WINDOWS):
+        windows.append(await _measured(platform, WINDOW))
+        await _unless_one_fails(tasks, 0)
+    after = _counted(viewers)
+    stop.set()
+    await asyncio.gather(coming, *tasks)
+    answers, late, size = (after[key] - before[key] for key in ("answers", "late", "bytes"))
+    wanted = len(viewers) * WINDOWS * WINDOW / EVERY
     if answers < 0.95 * wanted:
         raise RuntimeError(f"{answers} answers, the viewers wanted {wanted:.0f}: too slow")
-    sys.stdout.write(f"# {answers} answers in {clock:.0f} s, {late} later than a second\n")
-    return spent / clock, answers
+    return Found(idle, windows, answers, late, size / answers)
+
+
+async def _unless_one_fails(tasks: list[asyncio.Task[None]], seconds: float) -> None:
+    """Wait so long. Raises what the first of the tasks raises."""
+    ended, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    for task in ended:
+        task.result()
+
+
+async def _traffic(accounts: list[Account], stop: asyncio.Event) -> None:
+    """Some more for each account, one after another, all of them every five seconds."""
+    turn = 0
+    due = time.monotonic()
+    while not stop.is_set():
+        account = accounts[turn % len(accounts)]
+        start = datetime.now(UTC) - timedelta(seconds=EVERY)
+        gap = int(EVERY * 1e6 / COMING)
+        lines = b"".join(event_lines(COMING, seed=turn, start=start, gap_us=gap))
+        await asyncio.to_thread(account.sender.send, lines)
+        turn += 1
+        due += EVERY / len(accounts)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+def _viewers(port: int, accounts: list[Account]) -> list[_Viewer]:
+    wanted = [query for query, people in _VIEWS for _ in range(people)]
+    # Roles go round by fives: over twenty accounts each view has people of each.
+    return [
+        _Viewer(port, account.slug, cookie, wanted[(number * 7 + place) % len(wanted)])
+        for place, account in enumerate(accounts)
+        for number, cookie in enumerate(account.cookies)
+    ]
 
 
 class _Viewer:
     """One open page."""
 
-    def __init__(self, port: int, account: str, key: str, query: str) -> None:
+    def __init__(self, port: int, account: str, cookies: str, query: str) -> None:
         self._port = port
+        address, site = f"/c/{account}/live{query}", f"127.0.0.1:{port}"
         self._request = (
-            f"GET /c/{account}/live{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-            f"Cookie: qcloud-session-c={key}\r\nX-QCloud-Poll: 1\r\nHX-Request: true\r\n"
-            "HX-Request-Type: partial\r\nHX-Target: main#main\r\n\r\n"
+            f"GET {address} HTTP/1.1\r\nHost: {site}\r\n{_HEADERS}"
+            f"Referer: http://{site}{address}\r\nHX-Current-URL: http://{site}{address}\r\n"
+            f"Cookie: {cookies}\r\n\r\n"
         ).encode()
-        self.answers = self.late = 0
+        self.counted: Counter[str] = Counter()
 
-    async def look(self, first: float, end: float) -> None:
+    async def look(self, first: float, stop: asyncio.Event) -> None:
         """Ask every five seconds. Raises ``RuntimeError`` for an answer that shows no traffic."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
         due = first
-        while due < end:
+        while not stop.is_set():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             began = time.monotonic()
             writer.write(self._request)
@@ -131,10 +232,16 @@ class _Viewer:
             body = await reader.readexactly(_length(head))
             if b" 200 " not in head[:20] or b'id="by-status"' not in body:
                 raise RuntimeError(f"no chart in the answer: {head.decode()}")
-            self.answers += 1
-            self.late += time.monotonic() - began > 1
-            due = max(due + EVERY, time.monotonic())
+            late = time.monotonic() - began > _LATE
+            self.counted.update(answers=1, late=late, bytes=len(head) + len(body))
+            due += EVERY
+            while due < time.monotonic():  # a page that still waits lets its turn pass
+                due += EVERY
         writer.close()
+
+
+def _counted(viewers: list[_Viewer]) -> Counter[str]:
+    return sum((viewer.counted for viewer in viewers), Counter())
 
 
 def _length(head: bytes) -> int:
@@ -144,10 +251,35 @@ def _length(head: bytes) -> int:
     raise RuntimeError(f"an answer without its length: {head.decode()}")
 
 
-def _cpu(pid: int) -> float:
-    """Of a process and all below it, ended ones too."""
-    total = 0.0
-    for process in (parent := psutil.Process(pid), *parent.children(recursive=True)):
-        times = process.cpu_times()
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+def _total(seconds: Seconds) -> float:
+    return sum(seconds.values())
+
+
+async def _measured(platform: WholePlatform, seconds: float) -> Seconds:
+    before, began = _cpu(platform.pid), time.monotonic()
+    await asyncio.sleep(seconds)
+    after, clock = _cpu(platform.pid), time.monotonic() - began
+    return {name: (spent - before.get(name, 0.0)) / clock for name, spent in after.items()}
+
+
+def _cpu(pid: int) -> Seconds:
+    """Of a process and all below it, ended ones too, by the first generation below it."""
+    supervisor = psutil.Process(pid)
+    spent = {"supervisor": _own(supervisor)}
+    for child in supervisor.children():
+        name = _name(child)
+        spent[name] = spent.get(name, 0.0) + _own(child)
+        for below in child.children(recursive=True):
+            spent[name] += _own(below)
+    return spent
+
+
+def _own(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:4]))
+    except psutil.NoSuchProcess:  # its parent has it among its ended children next time
+        return 0.0
+
+
+def _name(process: psutil.Process) -> str:
+    return process.environ().get("QCLOUD_PROCESS") or Path(process.cmdline()[0]).name

@@ -20,6 +20,7 @@ from qcloud.platform.environment import Ports
 from qcloud.platform.folder import DataFolder
 
 _START_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 60.0
 _READY: Final = "QCloud is running"
 
 
@@ -50,7 +51,9 @@ class WholePlatform:
 
 @contextmanager
 def whole_platform() -> Iterator[WholePlatform]:
-    """``qcloud up --no-agent`` while the block runs. Raises ``RuntimeError``."""
+    """``qcloud up --no-agent`` while the block runs. Raises ``RuntimeError``, also when it does
+    not end as it is asked to.
+    """
     with tempfile.TemporaryDirectory(prefix="qcloud-bench-") as folder:
         platform = WholePlatform(DataFolder(Path(folder) / "data"), _free_ports())
         with (Path(folder) / "up.log").open("w+") as log:
@@ -64,9 +67,17 @@ def whole_platform() -> Iterator[WholePlatform]:
             try:
                 _until_ready(process, Path(log.name))
                 yield replace(platform, pid=process.pid)
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(60)
+            except BaseException:
+                _end(process)
+                raise
+            if code := _end(process):
+                said = Path(log.name).read_text()
+                raise RuntimeError(f"the platform ended with exit {code}:\n{said}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    process.send_signal(signal.SIGINT)
+    return process.wait(_STOP_SECONDS)
 
 
 def _environment(platform: WholePlatform) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Registration:
 
 def environments(scope: Scope) -> list[EnvironmentInfo]:
     """The account's open environments, by name."""
-    with scoped(scope):
+    with scoped(scope, savepoint=False):
         rows = list(Environment.objects.filter(closed_at=None).order_by("name"))
     return [environment_info(row) for row in rows]
 

@@ -53,7 +53,7 @@ def actor_for(
     """
     if not user.is_active or user.id is None:
         return None
-    with unscoped("whether a person works for the account that an address names"):
+    with unscoped("whether a person works for the account that an address names", savepoint=False):
         row = Account.objects.filter(slug=account_slug).first()
         standing = standing_of(row) if row else None
         found = _place(user.id, row) if row and standing and not standing.is_gone else None

@@ -78,8 +78,9 @@ def is_platforms(host: str) -> bool:
 
 def brand_with_host(host: str) -> BrandInfo | None:
     wanted = host.lower()
-    found = (brand for brand in _brands().values() if brand.host and brand.host == wanted)
-    return None if is_platforms(wanted) else next(found, None)
+    if is_platforms(wanted):
+        return None
+    return next((b for b in _brands().values() if b.host and b.host == wanted), None)
 
 
 def brand_by_account(account_id: UUID) -> BrandInfo | None:
@@ -123,7 +124,7 @@ def css_of(place: str, light: str, dark: str) -> str:
 def _brands() -> dict[UUID, BrandInfo]:
     if time.monotonic() - _cache.read_at > MAX_AGE:
         read_at = time.monotonic()
-        with unscoped("brands: seen by whoever comes"):
+        with unscoped("brands: seen by whoever comes", savepoint=False):
             rows = list(Brand.objects.defer("logo").all())
         found = {row.account_id: brand_info(row) for row in rows}
         _cache.brands, _cache.read_at = found, read_at

@@ -7,10 +7,12 @@ with a reason and an end. A rule that stands for the same subject as the default
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from identity.limits import PORTALS
 from identity.models import (
@@ -45,6 +47,10 @@ class Rule:
     @property
     def key(self) -> tuple[str, str]:
         return self.subject, self.value
+
+    def is_for(self, tier: Tier | None) -> bool:
+        """Whether it could concern anybody of the tier; ``None``: of any."""
+        return tier is None or self.subject != Subject.TIER or self.value == tier.value
 
 
 DEFAULTS: Final = (Rule("tier", Tier.CLOUD.value, True, timedelta(0), ALWAYS),)
@@ -86,10 +92,19 @@ class Demand:
     """From when on nothing but the set-up opens."""
     exemption: Exemption | None = None
     """Keeps the rule away until it ends."""
+    exempt_until: datetime | None = None
+    """When the first exemption ends that keeps a rule from one of the person's jobs: from then on
+    the demand may be another one, though nothing was written.
+    """
 
     @property
     def is_required(self) -> bool:
         return self.rule is not None and self.exemption is None
+
+    @property
+    def due(self) -> datetime | None:
+        """From when on nothing but the set-up opens, unless nothing is wanted."""
+        return self.due_at if self.is_required else None
 
     def is_due(self, moment: datetime) -> bool:
         return self.is_required and self.due_at is not None and moment >= self.due_at
@@ -108,7 +123,9 @@ class Policy:
         """What is wanted of a person with these jobs: what is due first."""
         demands = [d for job in jobs if (d := self._of(job)).rule is not None]
         demands.sort(key=lambda d: (d.exemption is not None, d.due_at or ALWAYS))
-        return next(iter(demands), Demand())
+        ends = [d.exemption.ends_at for d in demands if d.exemption is not None]
+        first = next(iter(demands), Demand())
+        return replace(first, exempt_until=min(ends, default=None))
 
     def _of(self, job: Job) -> Demand:
         due = [
@@ -136,47 +153,48 @@ class Policy:
 def policy() -> Policy:
     """The rules, exemptions and groups of now. In system mode."""
     with unscoped("MFA policy: it stands above all accounts"):
-        rows = list(MfaRule.objects.order_by("subject", "value"))
-        exempt = list(MfaExemption.objects.filter(ends_at__gt=now()).order_by("ends_at"))
-        members = list(MfaGroupMember.objects.values_list("group_id", "user_id"))
-    stored = [rule_of(row) for row in rows]
+        return _policy(_rules())
+
+
+def _rules() -> tuple[Rule, ...]:
+    stored = [rule_of(row) for row in MfaRule.objects.order_by("subject", "value")]
     taken = {rule.key for rule in stored}
-    rules = (*(rule for rule in DEFAULTS if rule.key not in taken), *stored)
+    return (*(rule for rule in DEFAULTS if rule.key not in taken), *stored)
+
+
+def _policy(rules: tuple[Rule, ...]) -> Policy:
+    exempt = list(MfaExemption.objects.filter(ends_at__gt=now()).order_by("ends_at"))
     groups: dict[str, set[UUID]] = {}
-    for group_id, user_id in members:
+    for group_id, user_id in MfaGroupMember.objects.values_list("group_id", "user_id"):
         groups.setdefault(str(group_id), set()).add(user_id)
     return Policy(rules, tuple(map(exemption_of, exempt)), groups)
 
 
-def asks_anybody(portal: str) -> bool:
-    """Whether any rule could concern that portal: one query, for each request without one."""
-    tier = PORTALS.get(portal)
-    with unscoped("MFA policy: it stands above all accounts"):
-        rows = [rule_of(row) for row in MfaRule.objects.all()]
-    taken = {rule.key for rule in rows}
-    rules = [*(rule for rule in DEFAULTS if rule.key not in taken), *rows]
-    return any(r.required and (r.subject != Subject.TIER or r.value == tier) for r in rules)
-
-
 def demand_of(user_id: UUID, portal: str = "") -> Demand:
-    """What is wanted of the person in that portal; empty: in all."""
-    return policy().demand(_jobs_of(user_id, portal))
-
-
-def _jobs_of(user_id: UUID, portal: str) -> list[Job]:
+    """What is wanted of the person in that portal; empty: in all. One query where no rule could
+    concern anybody there.
+    """
     tier = PORTALS.get(portal)
-    with unscoped("MFA policy: it stands above all accounts"):
-        mine = Membership.objects.select_related("custom_role").filter(user_id=user_id)
-        return [job for job in jobs(mine) if tier is None or job.tier is tier]
+    with unscoped("MFA policy: it stands above all accounts", savepoint=False):
+        rules = _rules()
+        if not any(rule.required and rule.is_for(tier) for rule in rules):
+            return Demand()
+        mine = list(Membership.objects.select_related("custom_role").filter(user_id=user_id))
+        tiers = _tiers(Account.objects.filter(id__in=[row.account_id for row in mine]))
+        held = [job for job in jobs(mine, tiers) if tier is None or job.tier is tier]
+        return _policy(rules).demand(held)
 
 
-def jobs(rows: Iterable[Membership]) -> Iterator[Job]:
-    """In system mode."""
-    tiers = dict(Account.objects.values_list("id", "tier"))
+def jobs(rows: Iterable[Membership], tiers: Mapping[UUID, Tier]) -> Iterator[Job]:
+    """``tiers`` of at least the rows' accounts."""
     for row in rows:
         yield Job(
-            row.user_id, row.account_id, Tier(tiers[row.account_id]), row.role_label, row.created_at
+            row.user_id, row.account_id, tiers[row.account_id], row.role_label, row.created_at
         )
+
+
+def _tiers(accounts: QuerySet[Account]) -> dict[UUID, Tier]:
+    return {row_id: Tier(tier) for row_id, tier in accounts.values_list("id", "tier")}
 
 
 def exemption_for(email: str) -> Exemption | None:
@@ -212,7 +230,7 @@ def affected(present: Policy, draft: Policy) -> list[Affected]:
     with unscoped("MFA policy: it stands above all accounts"):
         people: dict[UUID, list[Job]] = {}
         everybody = Membership.objects.select_related("custom_role").filter(user__is_active=True)
-        for job in jobs(everybody.iterator(2_000)):
+        for job in jobs(everybody.iterator(2_000), _tiers(Account.objects.all())):
             people.setdefault(job.user_id, []).append(job)
         wanted = {user_id: d for user_id, own in people.items() if (d := draft.demand(own)).rule}
         users = {u.id: u for u in User.objects.filter(id__in=wanted)}

@@ -99,7 +99,7 @@ class SessionStore(DatabaseStore):
         return self._row
 
     def _get_session_from_db(self) -> Any:
-        with unscoped("a session is looked up before its person is known"):
+        with unscoped("a session is looked up before its person is known", savepoint=False):
             row = (
                 Session.objects.select_related("user")
                 .filter(session_key=stored_key(self.session_key))

@@ -21,8 +21,15 @@ from django.utils.cache import patch_vary_headers
 
 from audit.services import Outcome, Who, record_attempt, record_denial
 from identity.errors import WrongPlace
-from identity.selectors import AccountInfo, account_by_slug, actor_for, root_account
-from identity.services import set_up_due
+from identity.mfa import Demand
+from identity.selectors import (
+    AccountInfo,
+    account_by_slug,
+    actor_for,
+    door_reads,
+    root_account,
+)
+from identity.services import factor_demand
 from identity.sessions import Session, Stage, session_of
 from portal import guests
 from portal.client import client_ip
@@ -124,21 +131,24 @@ def _door(
 def _enter(request: HttpRequest, way: _Way, kwargs: dict[str, Any]) -> HttpResponseBase:
     if request.method not in way.asked:
         return HttpResponseNotAllowed(sorted(way.asked))  # gets its page from a middleware
-    row = session_of(request)
-    due = set_up_due(row) if row and row.stage == Stage.FULL else None
-    if row is None or row.stage != Stage.FULL or (due and due <= now()):
+    account = actor = None
+    with door_reads():
+        row = session_of(request)
+        demand = factor_demand(row) if row else Demand()
+        is_in = row is not None and row.stage == Stage.FULL and not demand.is_due(now())
+        if is_in:
+            account = _account(request, kwargs.pop("account", ""))
+            actor = _actor(request, account)
+    if not is_in:
         return _on_the_way(request, row)
-    request.grace_ends = due  # type: ignore[attr-defined]  # read by Here
     if request.headers.get(POLL) != "1":
         # What a page asks for by itself keeps nobody signed in who has gone away.
         request.session.touch()  # type: ignore[attr-defined]  # our own store
-    account = _account(request, kwargs.pop("account", ""))
-    actor = _actor(request, account)
     if account is None or actor is None:
         return _refuse_stranger(request, account)
     if not account.admits(actor.ip):
         return _refuse_network(request, actor)
-    here = Here.of(request, account, actor)
+    here = Here.of(request, account, actor, demand)
     return finish(_run(request, way, here, kwargs))
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 
+from identity.mfa import Demand
 from identity.selectors import AccountInfo, MembershipInfo, find_memberships
 from identity.services import break_glass_now
 from portal.hosts import site_of
@@ -40,9 +41,16 @@ class Here:
     """Where the paths of accounts begin that this host name shows."""
     grace_ends: datetime | None = None
     """When a second factor becomes due, while it can still be put off."""
+    exempt_until: datetime | None = None
+    """When the rules may want one, because an exemption ends."""
+
+    @property
+    def asked_again(self) -> datetime | None:
+        """When the clock alone may change what the door says of a second factor."""
+        return min(filter(None, (self.grace_ends, self.exempt_until)), default=None)
 
     @classmethod
-    def of(cls, request: HttpRequest, account: AccountInfo, actor: Actor) -> Here:
+    def of(cls, request: HttpRequest, account: AccountInfo, actor: Actor, demand: Demand) -> Here:
         return cls(
             portal_of(request.path),
             account,
@@ -50,7 +58,8 @@ class Here:
             request.path,
             user_id_of(request),
             site_of(request).path,
-            getattr(request, "grace_ends", None),  # by the door
+            demand.due,
+            demand.exempt_until,
         )
 
     @property

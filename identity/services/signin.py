@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from identity.errors import (
 )
 from identity.limits import PORTALS
 from identity.locations import locate
-from identity.mfa import asks_anybody, demand_of
+from identity.mfa import Demand, demand_of
 from identity.models import Session, Stage, User
 from identity.otp import engine
 from identity.selectors import account_name, tiers_open_to
@@ -153,14 +152,11 @@ def _stage(user: User, portal: str) -> Stage:
     return Stage.ENROL if demand_of(user.id, portal).is_due(now()) else Stage.FULL
 
 
-def set_up_due(row: Session) -> datetime | None:
-    """From when on nothing but the set-up opens for this session, by the rules of now; ``None``:
-    none is wanted, or it is done.
-    """
-    if row.factor != "password" or row.user is None or not asks_anybody(row.portal):
-        return None
-    demand = demand_of(row.user.id, row.portal)
-    return demand.due_at if demand.is_required else None
+def factor_demand(row: Session) -> Demand:
+    """What the rules of now want of a session's person; nothing where a second factor was given."""
+    if row.factor != "password" or row.user is None:
+        return Demand()
+    return demand_of(row.user.id, row.portal)
 
 
 def complete(request: HttpRequest, row: Session, visitor: Visitor, device: str) -> Entered:

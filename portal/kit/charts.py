@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import lru_cache
 
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
@@ -43,40 +45,49 @@ class Chart:
     """Seconds since 1970 UTC; a bucket that ends later is not over."""
 
     @property
-    def rows(self) -> list[tuple[datetime, list[tuple[str, str]]]]:
-        """Per bucket its time and, a series, the exact value and its words."""
-        columns = [series.values for series in self.series]
-        return [
-            (moment, [self._cell(column[i]) for column in columns])
-            for i, moment in enumerate(self.times)
-        ]
-
-    @property
     def body(self) -> SafeString:
-        """The rows as the table's markup: a thousand cells, too many for a template's loop."""
-        return SafeString("".join(_row(moment, cells) for moment, cells in self.rows))
+        """A row for each bucket, its time and a cell for each series: markup, since a thousand
+        cells are too many for a template's loop.
+        """
+        zone, year = timezone.get_current_timezone(), timezone.localtime(timezone.now()).year
+        columns = [[_cell(value, self.unit) for value in series.values] for series in self.series]
+        rows = (
+            f"<tr>{_time(moment, zone, year)}{''.join([column[i] for column in columns])}</tr>"
+            for i, moment in enumerate(self.times)
+        )
+        return SafeString("".join(rows))
 
     @property
     def is_empty(self) -> bool:
         return not any(value for series in self.series for value in series.values)
 
-    def _cell(self, value: float | None) -> tuple[str, str]:
-        if value is None:
-            return "", formats.NONE
-        if self.unit == "ms":
-            return f"{value:.6g}", formats.milliseconds(value)
-        return f"{value:.6g}", f"{formats.compact(value)} {self.unit}".strip()
+
+@lru_cache(4_096)
+def _time(moment: datetime, zone: tzinfo, year: int) -> str:
+    """Charts of one range have the same buckets, and so have those of five seconds later.
+    ``year`` is the present one, which ``formats.when`` leaves out.
+    """
+    with timezone.override(zone):
+        words = formats.when(moment, year)
+    return (
+        f'<td class="nowrap"><time datetime="{formats.iso(moment)}" title="{formats.utc(moment)}">'
+        f"{words}</time></td>"
+    )
 
 
-def _row(moment: datetime, cells: list[tuple[str, str]]) -> str:
-    time = (
-        f'<time datetime="{formats.iso(moment)}" title="{formats.utc(moment)}">'
-        f"{formats.when(moment)}</time>"
-    )
-    numbers = "".join(
-        f'<td class="number" data-value="{exact}">{escape(words)}</td>' for exact, words in cells
-    )
-    return f'<tr><td class="nowrap">{time}</td>{numbers}</tr>'
+@lru_cache(16_384)
+def _cell(value: float | None, unit: str) -> str:
+    """The exact value and its words. Most are small counts over the same few seconds."""
+    exact = "" if value is None else f"{value:.6g}"
+    return f'<td class="number" data-value="{exact}">{escape(_words(value, unit))}</td>'
+
+
+def _words(value: float | None, unit: str) -> str:
+    if value is None:
+        return formats.NONE
+    if unit == "ms":
+        return formats.milliseconds(value)
+    return f"{formats.compact(value)} {unit}".strip()
 
 
 def per_second(counts: Sequence[float | None], step: int) -> tuple[float | None, ...]:

@@ -77,12 +77,15 @@ def percent(share: float | None) -> str:
     return "< 0.01 %" if 0 < share < 0.0001 else f"{_trim(share * 100)} %"
 
 
-def when(moment: datetime | None) -> str:
-    """``21 Nov 14:03:22`` in the reader's zone; with the year when it is another."""
+def when(moment: datetime | None, present: int | None = None) -> str:
+    """``21 Nov 14:03:22`` in the reader's zone; with the year when it is not ``present``, this one
+    if nothing is given.
+    """
     if moment is None:
         return NONE
     local = timezone.localtime(moment)
-    year = "" if local.year == timezone.localtime(timezone.now()).year else f" {local.year}"
+    this = present or timezone.localtime(timezone.now()).year
+    year = "" if local.year == this else f" {local.year}"
     return f"{local.day} {local:%b}{year} {local:%H:%M:%S}"
 
 

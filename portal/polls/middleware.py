@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -17,16 +18,15 @@ from portal.client import client_ip
 from portal.context import layout
 from portal.door import POLL, finish
 from portal.here import Here
-from portal.polls.passes import Asker, passes
-from portal.polls.shared import NONCE, Seen, parts
+from portal.polls.passes import Asker, Pass, passes, until
+from portal.polls.shared import NONCE, Make, Seen, parts
 from portal.sessions import cookie_name, portal_of
 from qcloud.kernel.clock import now
+from qcloud.kernel.errors import QCloudError
+from qcloud.kernel.permissions import Permission
 
 _OF_AN_ACCOUNT: Final = re.compile(r"/[cr]/[A-Za-z0-9_-]+/")
 """Paths come here as they were typed, before any pattern of ours has read them."""
-
-Make = Callable[[HttpRequest, Here], str]
-"""A shared part, from an address and somebody's rights."""
 
 
 class PollMiddleware:
@@ -40,9 +40,11 @@ class PollMiddleware:
             return self._get_response(request)
         asker = _asker(request)
         found = passes.find(asker)
-        text = parts.fresh(found.seen) if found else None
-        if found is not None and text is not None:
-            return finish(_answer(request, found.before, text))
+        if found is not None:
+            # What cannot be made is told as a page is told it: by the door.
+            with suppress(QCloudError):
+                text = parts.value(found.seen, found.make)
+                return finish(_answer(request, found.before, text))
         # Before the door reads anything: what is written while it does is seen by the mark.
         request.polled = asker, marks([asker.place]).get(asker.place)  # type: ignore[attr-defined]
         return self._get_response(request)
@@ -58,15 +60,20 @@ def is_poll(request: HttpRequest) -> bool:
     )
 
 
-def poll(request: HttpRequest, here: Here, title: str, make: Make) -> HttpResponse:
-    """The answer to a poll, for who has come through the door; and a pass for the next ones."""
-    seen = Seen.of(request, here)
-    text = parts.value(seen, lambda: make(seen.request(), seen.here()))
+def poll(
+    request: HttpRequest, here: Here, title: str, make: Make, asks: Collection[Permission]
+) -> HttpResponse:
+    """The answer to a poll, for who has come through the door; and a pass for the next ones.
+
+    ``make`` may show different things to those who have different ones of the rights ``asks``.
+    """
+    seen = Seen.of(request, here, asks)
+    text = parts.value(seen, make)
     before = render_to_string("layouts/poll.html", {"title": title}, request).encode()
     asker, mark = getattr(request, "polled", (None, None))
     if asker is not None and mark is not None and here.guest is None:
         # Whoever looks in from above is noted page by page, and so comes through the door.
-        passes.keep(asker, mark, seen, before, _lasts(request, here))
+        passes.keep(asker, Pass(mark, seen, make, before, until(_lasts(request, here))))
     return _answer(request, before, text)
 
 
@@ -93,5 +100,5 @@ def _lasts(request: HttpRequest, here: Here) -> float:
     row = session_of(request)
     if row is None:
         return 0.0
-    ends: list[datetime] = [over_at(row), *([here.grace_ends] if here.grace_ends else [])]
+    ends: list[datetime] = [over_at(row), *([here.asked_again] if here.asked_again else [])]
     return (min(ends) - now()).total_seconds()

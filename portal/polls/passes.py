@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from identity.marks import Place, marks
-from portal.polls.shared import Seen
+from portal.polls.shared import Make, Seen
 
 LASTS: Final = (45.0, 75.0)
 """Seconds; by chance, so that those who came together do not come again together."""
@@ -46,10 +46,18 @@ class Pass:
     mark: str
     """Read before the door was passed, so that whatever was written since is seen."""
     seen: Seen
+    make: Make
+    """How what is seen is made, once a tick."""
     before: bytes
     """What stands before the shared part: the viewer's own notices."""
     until: float
     """On the monotonic clock."""
+
+
+def until(most: float) -> float:
+    """For how long a pass made now holds: ``most`` seconds at most."""
+    lasts = min(most, random.uniform(*LASTS))  # noqa: S311  spreads load, guards nothing
+    return time.monotonic() + lasts
 
 
 class Passes:
@@ -61,14 +69,12 @@ class Passes:
         self._passes: OrderedDict[Asker, Pass] = OrderedDict()
         self._checked_at = float("-inf")
 
-    def keep(self, asker: Asker, mark: str, seen: Seen, before: bytes, most: float) -> None:
-        """Let the asker through for a while, ``most`` seconds at most."""
-        lasts = min(most, random.uniform(*LASTS))  # noqa: S311  spreads load, guards nothing
-        if lasts <= 0:
+    def keep(self, asker: Asker, given: Pass) -> None:
+        """Let the asker through until the pass is up."""
+        if given.until <= time.monotonic():
             return
-        until = time.monotonic() + lasts
         with self._lock:
-            self._passes[asker] = Pass(mark, seen, before, until)
+            self._passes[asker] = given
             while len(self._passes) > MOST:
                 self._passes.popitem(last=False)
 

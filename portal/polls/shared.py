@@ -6,26 +6,33 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 
 from identity.selectors import AccountInfo
 from portal.here import Here
 from qcloud.kernel.permissions import Actor, Permission
-from qcloud.kernel.scope import Scope
+from qcloud.kernel.scope import Scope, scoped
 
 TICK: Final = 5.0
 """Seconds that a part is shown for: pages ask as often."""
-MOST: Final = 256
-"""Parts kept. Addresses are chosen by clients, so that there is no end of them."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of all parts that are kept: some thousand. Addresses are chosen by clients, so that there is no
+end of them.
+"""
 NONCE: Final = f"nonce-of-this-answer-{secrets.token_hex(16)}"
 """Stands in a part where the answer's own nonce belongs. Nobody outside can name it: what
 somebody smuggled into a page would be given a nonce that holds.
 """
+
+
+Make = Callable[[HttpRequest, Here], str]
+"""A shared part, from an address and somebody's rights."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,9 @@ class Seen:
     scope: Scope
     """With the environments that whoever looks is limited to."""
     permissions: frozenset[Permission]
+    """Of those that the part asks about, the ones that whoever looks has: roles that differ in
+    nothing else see the same. A right that the part did not say it asks about, nobody has there.
+    """
     suspended: bool
     closing: bool
     path: str
@@ -46,20 +56,25 @@ class Seen:
     """As it stands in the address."""
 
     @classmethod
-    def of(cls, request: HttpRequest, here: Here) -> Seen:
+    def of(cls, request: HttpRequest, here: Here, asked: Collection[Permission]) -> Seen:
         actor = here.actor
         return cls(
             portal=here.portal,
             account=here.account,
             scope=here.scope,
-            permissions=actor.permissions,
+            permissions=actor.permissions.intersection(asked),
             suspended=actor.suspended,
             closing=actor.closing,
             path=request.path,
             query=request.META.get("QUERY_STRING", ""),
         )
 
-    def request(self) -> HttpRequest:
+    def make(self, make: Make) -> str:
+        """The part, in the account's scope and time. Raises what ``make`` raises."""
+        with timezone.override(self.account.timezone), scoped(self.scope):
+            return make(self._request(), self._here())
+
+    def _request(self) -> HttpRequest:
         """The address alone."""
         bare = HttpRequest()
         bare.method, bare.path, bare.path_info = "GET", self.path, self.path
@@ -67,7 +82,7 @@ class Seen:
         bare.META["QUERY_STRING"] = self.query
         return bare
 
-    def here(self) -> Here:
+    def _here(self) -> Here:
         """Somebody with these rights, and nobody in particular."""
         nobody = Actor(
             kind="staff",
@@ -89,10 +104,10 @@ class _Part:
 
 
 class Parts:
-    """At most ``most`` parts, the least used forgotten; each made by one thread at a time."""
+    """At most ``most`` bytes, the least used forgotten; each made by one thread at a time."""
 
-    def __init__(self, tick: float = TICK, most: int = MOST) -> None:
-        self._tick, self._most = tick, most
+    def __init__(self, tick: float = TICK, most: int = MOST_BYTES) -> None:
+        self._tick, self._most, self._bytes = tick, most, 0
         self._lock = threading.Lock()
         self._parts: OrderedDict[Seen, _Part] = OrderedDict()
         self.made = 0
@@ -110,27 +125,30 @@ class Parts:
             return part.text
         return None
 
-    def value(self, seen: Seen, make: Callable[[], str]) -> bytes:
+    def value(self, seen: Seen, make: Make) -> bytes:
         """The part, made now unless it is there. What ``make`` raises goes to its caller alone."""
         known = self.fresh(seen)
         if known is not None:
             return known
-        part = self._part(seen)
+        with self._lock:
+            part = self._parts.setdefault(seen, _Part())
         with part.lock:
             begun = time.monotonic()
             if begun - part.made_at >= self._tick:
-                part.text = make().encode()
+                self._keep(seen, part, seen.make(make).encode())
                 part.made_at = begun
                 self.made += 1
             return part.text
 
-    def _part(self, seen: Seen) -> _Part:
+    def _keep(self, seen: Seen, part: _Part, text: bytes) -> None:
         with self._lock:
-            part = self._parts.setdefault(seen, _Part())
+            if self._parts.setdefault(seen, part) is part:
+                self._bytes += len(text) - len(part.text)
+            part.text = text
             self._parts.move_to_end(seen)
-            while len(self._parts) > self._most:
-                self._parts.popitem(last=False)
-            return part
+            while self._bytes > self._most:
+                _, forgotten = self._parts.popitem(last=False)
+                self._bytes -= len(forgotten.text)
 
 
 parts: Final = Parts()

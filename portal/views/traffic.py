@@ -80,7 +80,8 @@ _RANKINGS: Final = (
 def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     """Requests over time, how slow, how broken, and who; every facet stands in the address."""
     if is_poll(request):
-        return poll(request, here, f"Live · {here.account.name}", _live_main)
+        title = f"Live · {here.account.name}"
+        return poll(request, here, title, _live_main, [Permission.PULSE_ALERT_WRITE])
     return render(request, "pages/live.html", _live(request, here))
 
 

@@ -50,6 +50,10 @@ class _System:
 
 
 _current: ContextVar[Scope | _System | None] = ContextVar("qcloud_scope", default=None)
+_opened_on: ContextVar[object] = ContextVar("qcloud_scope_connection", default=None)
+"""The connection whose transaction has the settings of what is open: a context that was copied
+into another thread comes to another connection.
+"""
 
 _SET = (
     "SELECT set_config('qcloud.mode', %s, true), set_config('qcloud.account', %s, true),"
@@ -82,26 +86,32 @@ def is_open() -> bool:
 
 
 @contextmanager
-def scoped(scope: Scope, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[Scope]:
+def scoped(
+    scope: Scope, *, using: str = DEFAULT_DB_ALIAS, savepoint: bool = True
+) -> Iterator[Scope]:
     """A transaction (a savepoint inside another) that sees this account's rows.
 
     An exception rolls it back. The scope that was open before is open again afterwards.
     Inside a scope that is limited to environments every other one is limited alike.
+    ``savepoint=False`` is for reading: inside another transaction it costs nothing where that
+    has the same scope, and an exception ends the whole of it.
     """
     target = _limited(scope, _current.get())
-    with _gate(target, using):
+    with _gate(target, using, savepoint=savepoint):
         yield target
 
 
 @contextmanager
-def unscoped(reason: str, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """A transaction in system mode, which sees every row.
+def unscoped(
+    reason: str, *, using: str = DEFAULT_DB_ALIAS, savepoint: bool = True
+) -> Iterator[None]:
+    """A transaction in system mode, which sees every row. ``savepoint`` as for ``scoped``.
 
     For what happens before a tenant is known (sign-in, token checks) and for work over all
     tenants (billing, retention). Each use stands in the allow-list of
     ``tests/architecture/unscoped.txt``.
     """
-    with _gate(_System(reason), using):
+    with _gate(_System(reason), using, savepoint=savepoint):
         yield
 
 
@@ -114,18 +124,29 @@ def _limited(scope: Scope, outer: Scope | _System | None) -> Scope:
 
 
 @contextmanager
-def _gate(target: Scope | _System, using: str) -> Iterator[None]:
+def _gate(target: Scope | _System, using: str, *, savepoint: bool) -> Iterator[None]:
     outer = _current.get()
-    with transaction.atomic(using=using):
-        _apply(target, using)
-        token = _current.set(target)
+    connection = connections[using]
+    is_open_already = (
+        connection.in_atomic_block and _opened_on.get() is connection and _same(target, outer)
+    )
+    with transaction.atomic(using=using, savepoint=savepoint):
+        if not is_open_already:
+            _apply(target, using)
+        tokens = _current.set(target), _opened_on.set(connection)
         try:
             yield
         finally:
-            _current.reset(token)
+            _current.reset(tokens[0])
+            _opened_on.reset(tokens[1])
     # A released savepoint keeps its settings: give the outer transaction its own back.
-    if connections[using].in_atomic_block:
+    if connection.in_atomic_block and not is_open_already:
         _apply(outer, using)
+
+
+def _same(target: Scope | _System, outer: Scope | _System | None) -> bool:
+    """Whether the settings of both are equal; the reason of system mode is none of them."""
+    return target == outer or (isinstance(target, _System) and isinstance(outer, _System))
 
 
 def _apply(target: Scope | _System | None, using: str) -> None:

@@ -264,7 +264,7 @@ def test_a_step_up_takes_a_code_where_there_is_one_else_the_password(
 
 
 def due_now(row: Session) -> bool:
-    due = services.set_up_due(row)
+    due = services.factor_demand(row).due
     return due is not None and due <= now()
 
 
@@ -273,7 +273,7 @@ def test_a_rule_holds_in_open_sessions_from_the_next_request_on(customer_owner: 
     enter(customer_owner, request)
     row = SessionStore(request.session.session_key, "c").row
     assert row is not None
-    assert services.set_up_due(row) is None
+    assert services.factor_demand(row).due is None
     with unscoped("test"):
         rule = MfaRule.objects.create(subject="role", value="owner", required=True, made_by="ada")
     assert due_now(row)

@@ -139,7 +139,7 @@ def _rows() -> dict[str, _Stored]:
 
 
 def _read() -> dict[str, _Stored]:
-    with unscoped("settings: the platform's own"):
+    with unscoped("settings: the platform's own", savepoint=False):
         found = list(SettingRow.objects.all())
     kept = {}
     for row in found:
