@@ -7,7 +7,9 @@ so nothing of it is counted: not twice, and then rather not at all.
 
 No floor is ever younger than the horizon, so that a boot is refused only if its clock was
 behind by more than that. Clocks that say a time before ``EPOCH`` are not set at all: their
-boots begin at the same time again and again. Rows of such boots are kept, and none is refused.
+boots begin at the same time again and again. So no floor can stand for those, nor for boots of
+the future, and none is refused: of those that were not used for the horizon an agent's last
+``ODD_KEPT`` stay. What is sent again of an older one is counted again.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, Window
+from django.db.models.functions import RowNumber
 
 from pulse.boot_ids import EPOCH, first_boot_at, is_below
 from pulse.models import AgentBootLedger
@@ -27,6 +31,8 @@ from qcloud.kernel.clock import now
 from qcloud.kernel.scope import unscoped
 
 _AT_ONCE: Final = 1_000
+ODD_KEPT: Final = 1_000
+"""Boots of one agent under clocks that were never set or are ahead, unused for the horizon."""
 
 
 def floors_of(agents: Collection[UUID]) -> dict[UUID, UUID]:
@@ -49,7 +55,22 @@ def forget_boots(moment: datetime | None = None) -> int:
     removed = 0
     while some := _forget_some(horizon):
         removed += some
+    while some := _forget_odd(horizon, moment or now()):
+        removed += some
     return removed
+
+
+def _forget_odd(horizon: datetime, moment: datetime) -> int:
+    """One transaction. A row that is used meanwhile stays: it is locked and looked at again."""
+    with unscoped("ledger: boots under wrong clocks"):
+        odd = AgentBootLedger.objects.filter(
+            Q(boot_id__lt=EPOCH) | Q(boot_id__gte=first_boot_at(moment)), used_at__lt=horizon
+        )
+        latest = Window(RowNumber(), partition_by="agent_id", order_by=("-used_at", "-boot_id"))
+        ranked = odd.annotate(place=latest).filter(place__gt=ODD_KEPT)
+        ids = list(ranked.values_list("id", flat=True)[:_AT_ONCE])
+        removed, _ = AgentBootLedger.objects.filter(id__in=ids, used_at__lt=horizon).delete()
+    return int(removed)
 
 
 def _forget_some(horizon: datetime) -> int:

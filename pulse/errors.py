@@ -99,7 +99,8 @@ class SpoolFull(QCloudError):
             "pulse.spool_full",
             503,
             f"the spool has reached its limit of {limit} bytes: the loader or the event store is"
-            " behind or stopped. Send the batch again later",
+            " behind or stopped, or too much is set aside (qcloud spool list). Send the batch"
+            " again later",
         )
 
 
@@ -121,9 +122,10 @@ class SpoolShare(QCloudError):
         super().__init__(
             "pulse.spool_share",
             503,
-            f"{waiting} bytes of this account wait in the spool, which holds {limit}; the rest is"
-            " kept free for others. The loader or the event store is behind or stopped. Nothing"
-            " of this batch was stored; send it again later",
+            f"{waiting} bytes of this account wait in the spool or are set aside in it, which"
+            f" holds {limit}; the rest is kept free for others. The loader or the event store is"
+            " behind or stopped, or an operator has to decide about what it refuses (qcloud"
+            " spool list). Nothing of this batch was stored; send it again later",
         )
 
 

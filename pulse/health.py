@@ -6,6 +6,7 @@ Counts and ages over all tenants, never what their events say.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +40,8 @@ class PipelineHealth:
     """Stretches of the spool that could not be read."""
     set_aside: int
     """Batches that the event store refuses and nobody has decided about."""
+    aside_bytes: int
+    """What they take of the spool's room, with those that are decided and not done yet."""
     last_load: datetime | None
     rows_last_hour: int
     loads_pending: int
@@ -55,7 +58,7 @@ def pipeline_health() -> PipelineHealth:
     """In system mode. An event store that does not answer is a finding, not an error."""
     error, rows = _store()
     folder = Path(settings.SPOOL_PATH)
-    sizes = list(_segments(folder))
+    sizes = _files((*folder.glob(f"*{CLOSED}"), *folder.glob(f"*{OPEN}")))
     with unscoped("operators: counts of loads over all tenants"):
         loads = Load.objects.all()
         last = loads.filter(state=LoadState.DONE).order_by("-finished_at").first()
@@ -73,6 +76,7 @@ def pipeline_health() -> PipelineHealth:
         oldest_waiting=min((moment for size, moment in sizes if size), default=None),
         quarantined=len(list((folder / "quarantine").glob("*"))),
         set_aside=set_aside,
+        aside_bytes=sum(size for size, _ in _files((folder / "aside").glob(f"*{CLOSED}"))),
         last_load=last.finished_at if last else None,
         rows_last_hour=rows_last_hour,
         loads_pending=pending,
@@ -90,10 +94,10 @@ def _store() -> tuple[str, int | None]:
     return "", int(rows[0][0])
 
 
-def _segments(folder: Path) -> list[tuple[int, datetime]]:
-    """Size and last change of each segment; the loader may finish one meanwhile."""
+def _files(paths: Iterable[Path]) -> list[tuple[int, datetime]]:
+    """Size and last change of each; the loader may finish one meanwhile."""
     found = []
-    for path in (*folder.glob(f"*{CLOSED}"), *folder.glob(f"*{OPEN}")):
+    for path in paths:
         try:
             status = path.stat()
         except FileNotFoundError:

@@ -159,7 +159,8 @@ def _refused(pipeline: PipelineHealth, href: str) -> Check:
             "danger",
             "set aside",
             f"{formats.count(pipeline.set_aside)} that the event store does not take; kept in the"
-            " spool, and not counted",
+            f" spool, where they take {formats.size(pipeline.aside_bytes)} of its room, and not"
+            " counted",
             "See and decide",
             href,
         )

@@ -56,6 +56,8 @@ log = structlog.get_logger(__name__)
 PAUSE: Final = timedelta(minutes=3)
 """Longer than any query runs: readers who knew an older mark are done."""
 ALWAYS: Final = datetime(2000, 1, 1, tzinfo=UTC)
+RUNS_KEPT: Final = timedelta(days=400)
+"""What each run removed, by its counts, can be looked up for more than a year."""
 _DAYS: Final = 400
 """Days at most whose manifests are changed in one transaction; the next run goes on."""
 
@@ -73,7 +75,14 @@ def expire_due(*, store: Store | None = None) -> int:
     for run_id in _marked():
         with _alone(run=str(run_id)):
             gone += remove(run_id, store=store)
+    _forget_old_runs()
     return gone
+
+
+def _forget_old_runs() -> None:
+    with unscoped("retention: runs of long ago"):
+        ended = RetentionRun.objects.filter(state=RunState.DONE)
+        ended.filter(finished_at__lt=now() - RUNS_KEPT).delete()
 
 
 @contextmanager

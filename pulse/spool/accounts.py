@@ -11,7 +11,8 @@ from pulse.spool.frames import frame_sizes
 
 
 class Waiting:
-    """Bytes of frames by account: queued, and in segments that the loader has not removed.
+    """Bytes of frames by account: queued, in segments that the loader has not removed, and set
+    aside until somebody decides about them.
 
     Not locked: its owner calls it under a lock of its own.
     """
@@ -20,10 +21,12 @@ class Waiting:
         """What an earlier process left counts too. Raises ``OSError``."""
         self._bytes: Counter[UUID] = Counter()
         self._segments: dict[str, Counter[UUID]] = {}
+        self._aside: dict[str, Counter[UUID]] = {}
         for path in folder.closed_segments():
             for account, size in _sizes_of(path).items():
                 self.queued(account, size)
                 self.written(path.stem, account, size)
+        self.look_aside(folder)
 
     def __getitem__(self, account: UUID) -> int:
         return self._bytes[account]
@@ -47,6 +50,19 @@ class Waiting:
         """All others were removed by the loader."""
         for name in self._segments.keys() - segments:
             self._less(self._segments.pop(name))
+
+    def look_aside(self, folder: SpoolFolder) -> int:
+        """Count what the loader has set aside since, and no more what is decided; bytes of all
+        that is there. Raises ``OSError``.
+        """
+        names = folder.aside_names()
+        for name in self._aside.keys() - names:
+            self._less(self._aside.pop(name))
+        for name in names - self._aside.keys():
+            # Written once and whole, so it is read once.
+            sizes = self._aside[name] = _sizes_of(folder.aside / name)
+            self._bytes.update(sizes)
+        return sum(size for sizes in self._aside.values() for size in sizes.values())
 
     def _less(self, sizes: Counter[UUID]) -> None:
         for account, size in sizes.items():

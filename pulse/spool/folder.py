@@ -86,6 +86,10 @@ class SpoolFolder:
         """Of all segments. One that is closed meanwhile is seen at least once."""
         return {path.stem for path in (*self.open_segments(), *self.closed_segments())}
 
+    def aside_names(self) -> set[str]:
+        """Files of batches that are set aside."""
+        return {path.name for path in self.aside.glob(f"*{CLOSED}")}
+
     def sync(self) -> None:
         """Make names that were created or changed survive a power cut."""
         sync_names(self.path)

@@ -24,9 +24,9 @@ class Segment:
     def __init__(self, folder: SpoolFolder) -> None:
         """Raises ``OSError``."""
         self._folder = folder
-        self._path = folder.new_segment()
+        self.path = folder.new_segment()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._descriptor = os.open(self._path, flags, 0o600)
+        self._descriptor = os.open(self.path, flags, 0o600)
         self.opened_at = time.monotonic()
         self.mark = secrets.token_bytes(MARK_SIZE)
         """Stands before each frame of this segment and is known to nobody outside."""
@@ -36,13 +36,13 @@ class Segment:
             self._begin()
         except OSError:
             os.close(self._descriptor)
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             raise
 
     @property
     def name(self) -> str:
         """The same when it is closed."""
-        return self._path.stem
+        return self.path.stem
 
     def append(self, buffers: Sequence[Buffer], rows: int) -> None:
         """Write and sync, all or nothing.
@@ -65,9 +65,9 @@ class Segment:
         """Hand it to the loader; an empty one is removed. Raises ``OSError``."""
         os.close(self._descriptor)
         if self.size <= OPENING_SIZE:
-            self._path.unlink()
+            self.path.unlink()
             return None
-        return _finish(self._folder, self._path)
+        return finish(self._folder, self.path)
 
     def _begin(self) -> None:
         self._write_all([opening(self.mark)])
@@ -101,7 +101,7 @@ def recover(folder: SpoolFolder) -> int:
         if end:
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())
-            _finish(folder, path)
+            finish(folder, path)
             finished += 1
         else:
             path.unlink()
@@ -122,8 +122,16 @@ def _end_of_frames(path: Path) -> int:
     return end if end > OPENING_SIZE else 0
 
 
-def _finish(folder: SpoolFolder, path: Path) -> Path:
+def finish(folder: SpoolFolder, path: Path) -> Path | None:
+    """Hand a segment that nobody writes to the loader; an empty one is removed.
+
+    Raises ``OSError``; it can be called again then.
+    """
     closed = path.with_suffix(CLOSED)
-    path.rename(closed)
+    if path.exists():
+        if path.stat().st_size <= OPENING_SIZE:
+            path.unlink()
+            return None
+        path.rename(closed)
     folder.sync()
     return closed

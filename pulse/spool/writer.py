@@ -7,6 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from pulse.errors import SpoolFailed, SpoolFull, SpoolShare
 from pulse.spool.accounts import Waiting
 from pulse.spool.folder import SpoolFolder
 from pulse.spool.frames import FrameHeader, encode_frame
-from pulse.spool.segment import Buffer, Segment, recover
+from pulse.spool.segment import Buffer, Segment, finish, recover
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +45,9 @@ class SpoolWriter:
     """Appends frames to the spool. One a spool; holds its ``ingest`` lock."""
 
     def __init__(self, folder: SpoolFolder, *, limit: int = DEFAULT_LIMIT) -> None:
-        """``limit``: bytes of all segments together. One account may have as many waiting as
-        are left free: half of them when it is alone, a third each when two are behind. So
-        whoever has nothing waiting finds room, whatever the others send.
+        """``limit``: bytes of all segments and of what is set aside. One account may have as
+        many waiting or aside as are left free: half of them when it is alone, a third each when
+        two are behind. So whoever has nothing waiting finds room, whatever the others send.
 
         Raises ``SpoolInUse``, ``OSError``.
         """
@@ -57,15 +58,16 @@ class SpoolWriter:
         self._queue: deque[_Queued] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._backlog = folder.size()
         self._accounts = Waiting(folder)
+        self._backlog = folder.size() + self._accounts.look_aside(folder)
         self._segment: Segment | None = None
+        self._unfinished: list[Path] = []
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the loader or for the disk."""
+        """Bytes that wait for the loader, for the disk or, set aside, for an operator."""
         return self._backlog
 
     def append(self, header: FrameHeader, payload: memoryview) -> Future[None]:
@@ -103,6 +105,7 @@ class SpoolWriter:
                 self._commit(batch)
             if self._segment is None:
                 # Nothing may be let in, and so nothing rotate, before the loader has made room.
+                self._finish_others()
                 self._recount()
             elif stopping or self._is_full(self._segment):
                 self._rotate()
@@ -177,17 +180,31 @@ class SpoolWriter:
 
     def _rotate(self) -> None:
         segment, self._segment = self._segment, None
-        try:
-            if segment is not None:
+        if segment is not None:
+            try:
                 segment.close()
-        except OSError:
-            # It stays ``.open`` with every frame in it; the next start closes it.
-            log.exception("spool: a segment could not be closed")
+            except OSError:
+                # It stays ``.open`` with every frame in it.
+                log.exception("spool: a segment could not be closed, and is tried again")
+                self._unfinished.append(segment.path)
+        self._finish_others()
         self._recount()
+
+    def _finish_others(self) -> None:
+        """What was acknowledged in them waits for nobody but us."""
+        for path in self._unfinished[:]:
+            try:
+                finish(self._folder, path)
+            except OSError as error:
+                log.warning("spool: a segment is still open", name=path.name, reason=str(error))
+                return
+            self._unfinished.remove(path)
+            log.info("spool: a segment is closed after all", name=path.name)
 
     def _recount(self) -> None:
         """What the loader has removed since the last time no longer counts."""
         with self._changed:
             queued = sum(waiting.size for waiting in self._queue)
-            self._backlog = self._folder.size() + queued
+            aside = self._accounts.look_aside(self._folder)
+            self._backlog = self._folder.size() + aside + queued
             self._accounts.only(self._folder.segment_names())

@@ -147,6 +147,30 @@ def test_a_floor_only_rises() -> None:
         assert AgentBootFloor.objects.get(agent_id=agent).boot_id == late
 
 
+@pytest.mark.django_db
+def test_boots_of_wrong_clocks_are_bounded_by_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last few of each, by when they were used; no floor stands for any of them."""
+    monkeypatch.setattr("pulse.boots.ODD_KEPT", 3)
+    monkeypatch.setattr("pulse.boots._AT_ONCE", 2)
+    agent, other = new_id(), new_id()
+    unset = [boot_at(datetime(1970, 1, 1, tzinfo=UTC)) for _ in range(5)]
+    ahead = boot_at(TODAY + timedelta(days=4_000))
+    for place, boot in enumerate([ahead, *unset]):
+        take(agent, boot, at=TODAY - timedelta(days=200 - place))
+    in_use = [boot_at(datetime(1970, 1, 1, tzinfo=UTC)) for _ in range(5)]
+    for boot in in_use:
+        take(agent, boot, at=TODAY - timedelta(days=89))
+        take(other, boot, at=TODAY - timedelta(days=300))
+    assert forget_boots(TODAY) == 3 + 2
+    assert forget_boots(TODAY) == 0
+    assert rows_of(agent) == {*unset[2:], *in_use}
+    assert len(rows_of(other)) == 3
+    with unscoped("test"):
+        assert not AgentBootFloor.objects.exists()
+    assert take(agent, unset[4]) is Verdict.REPEATED
+    assert take(agent, boot_at(datetime(1970, 1, 1, tzinfo=UTC))) is Verdict.NEW
+
+
 def test_the_door_asks_about_old_boots_alone() -> None:
     assert not may_be_forgotten(boot_at(TODAY - timedelta(days=29)), TODAY)
     assert may_be_forgotten(boot_at(TODAY - timedelta(days=31)), TODAY)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from pulse.errors import SpoolFull, SpoolShare
 from pulse.ingest.settings import IngestSettings
-from pulse.spool.folder import SpoolFolder
-from pulse.spool.frames import FrameHeader
+from pulse.spool import segment
+from pulse.spool.folder import CLOSED, SpoolFolder, write_durably
+from pulse.spool.frames import MARK_SIZE, FrameHeader, encode_frame, opening
 from pulse.spool.writer import SpoolWriter
 from qcloud.kernel.ids import new_id
 from tests.pulse.door import Sender, Somebody, Tokens, door
@@ -135,3 +137,69 @@ def test_the_door_says_whose_room_is_used_up_and_when_to_come_back(spool: SpoolF
         assert (last.status_code, last.json()["error"]["code"]) == (503, "pulse.spool_share")
         assert int(last.headers["Retry-After"]) > 0
         assert Sender(client, token="neighbour").send(body).status_code == 200
+
+
+def put_aside(spool: SpoolFolder, account: UUID, number: int) -> Path:
+    """As the loader does with a batch that the event store refuses."""
+    mark = bytes(MARK_SIZE)
+    head, payload = encode_frame(header(account), memoryview(PAYLOAD))
+    path = spool.aside / f"{number:020d}-24{CLOSED}"
+    write_durably(path, b"".join((opening(mark), mark, head, payload)))
+    return path
+
+
+def test_what_is_set_aside_takes_its_accounts_share_until_it_is_decided(
+    spool: SpoolFolder,
+) -> None:
+    """Nothing is thrown away for room: whose batches they are waits, and all others go on."""
+    flood, other = new_id(), new_id()
+    writer = SpoolWriter(spool, limit=LIMIT)
+    writer.append(header(other), memoryview(PAYLOAD)).result(10)
+    aside = [put_aside(spool, flood, number) for number in range(60)]
+    (spool.aside / f"x{CLOSED}.new").write_bytes(bytes(LIMIT))
+    try:
+        assert soon(lambda: 61 * len(PAYLOAD) < writer.backlog < 62 * FRAME)
+        with pytest.raises(SpoolShare, match="qcloud spool list"):
+            writer.append(header(flood), memoryview(PAYLOAD))
+        writer.append(header(other), memoryview(PAYLOAD)).result(10)
+        writer.close()
+        writer = SpoolWriter(spool, limit=LIMIT)
+        with pytest.raises(SpoolShare):
+            writer.append(header(flood), memoryview(PAYLOAD))
+        for path in aside:
+            path.unlink()
+        assert soon(lambda: len(writer._accounts) == 1)
+        writer.append(header(flood), memoryview(PAYLOAD)).result(10)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("broken", ["rename", "sync"])
+def test_a_segment_that_could_not_be_closed_is_closed_soon(
+    spool: SpoolFolder, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """It holds acknowledged batches: they wait for no restart."""
+    writer = SpoolWriter(spool, limit=LIMIT)
+    failures: list[Path] = []
+    whole = segment.finish
+
+    def failing(folder: SpoolFolder, path: Path) -> Path | None:
+        if len(failures) < 3:
+            failures.append(path)
+            if broken == "sync":
+                path.rename(path.with_suffix(CLOSED))
+            raise OSError(5, "Input/output error")
+        return whole(folder, path)
+
+    monkeypatch.setattr("pulse.spool.segment.finish", failing)
+    monkeypatch.setattr("pulse.spool.writer.finish", failing)
+    try:
+        writer.append(header(new_id()), memoryview(PAYLOAD)).result(10)
+        assert soon(lambda: len(failures) == 3)
+        assert soon(lambda: writer._unfinished == [])
+        (path,) = spool.closed_segments()
+        assert spool.open_segments() == []
+        assert path.stem == failures[0].stem
+        assert path.stat().st_size > len(PAYLOAD)
+    finally:
+        writer.close()
