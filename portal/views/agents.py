@@ -28,6 +28,12 @@ SILENT_AFTER: Final = timedelta(seconds=100)
 """Three heartbeats missed."""
 
 
+_RIGHT: Final = 5
+"""Seconds; the time of an answer is told in whole ones, and the way takes its time."""
+_FOREVER: Final = 1e10
+"""Seconds: no clock says more, and no calendar holds much more."""
+
+
 @dataclass(frozen=True)
 class AgentRow:
     agent: AgentInfo
@@ -51,6 +57,14 @@ class AgentRow:
         if self.agent.status != "ok" or not any(p["active"] for p in self.agent.probes):
             return "partly"
         return "healthy"
+
+    @property
+    def clock(self) -> str:
+        """How wrong the node's clock is: ``2 h ahead``; empty when it is right."""
+        off = min(max(self.agent.clock_offset_ms / 1_000, -_FOREVER), _FOREVER)
+        if abs(off) < _RIGHT:
+            return ""
+        return f"{formats.span(timedelta(seconds=abs(off)))} {'ahead' if off > 0 else 'behind'}"
 
     @property
     def lost(self) -> int:

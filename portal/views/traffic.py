@@ -332,6 +332,13 @@ def _notices(here: Here) -> list[Notice]:
                     "Show agents",
                 )
             )
+    wrong = [row for row in rows if row.clock]
+    if wrong:
+        names = ", ".join(f"{row.agent.name}: {row.clock}" for row in wrong[:3])
+        words = f"{len(wrong)} of {len(rows)} agents run under a wrong clock ({names})."
+        notices.append(
+            Notice("warn", "clock", words, here.url("agent", wrong[0].id), "What that does")
+        )
     drifted = [row for row in rows if row.drifted]
     if drifted:
         notices.append(
