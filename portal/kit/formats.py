@@ -17,6 +17,8 @@ _BYTES: Final = (
 )  # fmt: skip
 
 
+_LONG: Final = ((3_600_000, "h"), (60_000, "min"))
+"""From two of them on."""
 _SMALL: Final = 0.1
 _MOST_DIGITS: Final = 9
 
@@ -41,7 +43,8 @@ def compact(value: float | None) -> str:
         return NONE
     value = float(value)
     for size, letter in _STEPS:
-        if abs(value) >= size:
+        # What would be rounded to a thousand of one unit is one of the next.
+        if abs(value) >= size * 0.9995:
             return f"{_trim(value / size)} {letter}"
     return _trim(value)
 
@@ -51,15 +54,18 @@ def size(value: float | None) -> str:
     if value is None:
         return NONE
     for unit, letters in _BYTES:
-        if abs(value) >= unit:
+        if abs(value) >= unit * (1 - 0.5 / 1024):
             return f"{_trim(value / unit)} {letters}"
     return f"{value:,.0f} B"
 
 
 def milliseconds(value: float | None) -> str:
-    """``850 µs``, ``12 ms``, ``1.25 s`` from milliseconds."""
+    """``850 µs``, ``12 ms``, ``1.25 s``, ``5 min``, ``3 h`` from milliseconds."""
     if value is None:
         return NONE
+    for unit, letters in _LONG:
+        if value >= 2 * unit:
+            return f"{_trim(value / unit)} {letters}"
     if value >= 1000:
         return f"{_trim(value / 1000)} s"
     return f"{_trim(value)} ms" if value >= 1 or value == 0 else f"{_trim(value * 1000)} µs"

@@ -9,6 +9,8 @@ const steps: [number, string][] = [
 
 /** `1.2 k req/s`, `12 ms`, `1.5 s`: a number with its unit. */
 export function withUnit(value: number, unit: string): string {
+  if (unit === "ms" && value >= 7.2e6) return `${trim(value / 3.6e6)} h`;
+  if (unit === "ms" && value >= 120_000) return `${trim(value / 60_000)} min`;
   if (unit === "ms") return value >= 1000 ? `${trim(value / 1000)} s` : `${trim(value)} ms`;
   for (const [size, letter] of steps) {
     if (Math.abs(value) >= size) return `${trim(value / size)} ${letter}${unit ? ` ${unit}` : ""}`;

@@ -104,7 +104,8 @@ function axes(figure: HTMLElement, data: ChartData, zone: string, span: number):
       ...common,
       grid: { stroke: line, width: 1 },
       ticks: { show: false },
-      size: 74,
+      // Wide enough for the longest: `800 M req/s` is longer than `12 ms`.
+      size: (_, values) => Math.max(74, 14 + 7 * Math.max(0, ...(values ?? []).map((text) => text.length))),
       space: 32,
       values: (_, ticks) => ticks.map((tick) => withUnit(tick, data.unit)),
     },
