@@ -142,11 +142,12 @@ class Registration:
         return Scope(self.account_id, self.account_path, self.account_tier)
 
 
-def environments(scope: Scope) -> list[EnvironmentInfo]:
-    """The account's open environments, by name."""
+def environments(scope: Scope, *, closed: bool = False) -> list[EnvironmentInfo]:
+    """The account's open environments, by name; with ``closed`` also those that are closed."""
     with scoped(scope, savepoint=False):
-        rows = list(Environment.objects.filter(closed_at=None).order_by("name"))
-    return [environment_info(row) for row in rows]
+        rows = Environment.objects.order_by("name", "id")
+        found = list(rows if closed else rows.filter(closed_at=None))
+    return [environment_info(row) for row in found]
 
 
 def environment(environment_id: UUID) -> EnvironmentInfo:

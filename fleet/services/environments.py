@@ -22,7 +22,13 @@ from identity.quotas import Quota
 from identity.services import room_for
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Conflict, Denied, Invalid
-from qcloud.kernel.permissions import Actor, Permission, require, require_whole_account
+from qcloud.kernel.permissions import (
+    Actor,
+    Permission,
+    require,
+    require_fresh,
+    require_whole_account,
+)
 from qcloud.kernel.scope import Tier, scoped, unscoped
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -161,8 +167,9 @@ def object_store_set(
     """Make a directory the environment's object store, in place of the one it had.
 
     ``path`` is absolute. A directory belongs to one account: one that lies in another
-    account's store, or around it, is refused. Raises ``Denied``, ``NotFound``, ``Invalid``,
-    ``Conflict``.
+    account's store, or around it, is refused. Keys of an S3 store that it replaces are gone,
+    so that takes a fresh proof as setting them did. Raises ``Denied``, ``StepUpNeeded``,
+    ``NotFound``, ``Invalid``, ``Conflict``.
     """
     require(actor, Permission.FLEET_ENVIRONMENT_WRITE)
     scope = own_scope(actor)
@@ -173,6 +180,9 @@ def object_store_set(
     with scoped(scope):
         row = environment_row(environment_id)
         _refuse_shared(scope.account_id, directory)
+        before = ObjectStore.objects.select_for_update().filter(environment_id=row.id).first()
+        if before is not None and before.access_key:
+            require_fresh(actor)
         store, _ = ObjectStore.objects.update_or_create(
             account_id=scope.account_id,
             environment=row,

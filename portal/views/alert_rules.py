@@ -21,12 +21,12 @@ from portal.kit.forms import Done, Failure, attempt
 from portal.kit.tables import Cell, Choice, Column, TableSpec, fetch_from, table
 from portal.kit.traffic import DIRECTIONS, METHODS, STATUSES
 from pulse.alerts.preview import Preview, preview
-from pulse.alerts.rules import FILTERS, MEASURES, Draft, Spec, measures_of
+from pulse.alerts.rules import FILTERS, MEASURES, Draft, Spec, measures_of, permission_of
 from pulse.alerts.selectors import RuleInfo, rule, rules
 from pulse.alerts.services import rule_change, rule_create, rule_remove, rule_switch
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import Invalid, NotFound
-from qcloud.kernel.permissions import Permission
+from qcloud.kernel.permissions import Permission, require
 from qcloud.kernel.scope import Tier
 
 _MISSING: Final = (
@@ -102,6 +102,8 @@ def create(request: HttpRequest, here: Here) -> HttpResponseBase:
         # An account that sells has no traffic of its own.
         start = _PLAIN | TEMPLATES["odd"] | {"name": ""}
     names = {*FILTERS, "environment"}
+    if not _may_measure(here, start["measure"]):
+        start = _PLAIN
     known = {name: request.GET.get(name, "") for name in names if name in request.GET}
     return _form(request, here, None, start | known, _made(request, here, None))
 
@@ -182,7 +184,7 @@ def _form(
         "state": alerting.state(_state(found)) if found else None,
         "values": typed,
         "failed": failed,
-        "choices": _choices(here),
+        "choices": _choices(here, found.spec.measure if found else ""),
         "channels": [(c, str(c.id) in chosen["channels"]) for c in known],
         "escalation": [(c, str(c.id) in chosen["escalation_channels"]) for c in known],
         "preview": shown,
@@ -196,6 +198,9 @@ def _form(
 
 
 def _previewed(here: Here, draft: Draft) -> tuple[Preview, Chart | None]:
+    """Raises ``Denied`` for what the reader may not read."""
+    if (needed := permission_of(draft.spec.measure)) is not None:
+        require(here.actor, needed)
     shown = preview(here.scope, draft.spec, draft.environment_id, now())
     return shown, _picture(shown, draft.spec) if shown.possible else None
 
@@ -220,10 +225,15 @@ def _picture(shown: Preview, spec: Spec) -> Chart:
     )
 
 
-def _choices(here: Here) -> dict[str, Any]:
+def _choices(here: Here, measure: str) -> dict[str, Any]:
+    """What may be chosen, and ``measure``, which the rule has already."""
     every = () if here.scope.environments is not None else (("", "all environments"),)
     return {
-        "measures": [(m.key, f"{m.label} ({m.unit})") for m in measures_of(here.scope.tier)],
+        "measures": [
+            (m.key, f"{m.label} ({m.unit})")
+            for m in measures_of(here.scope.tier)
+            if m.key == measure or _may_measure(here, m.key)
+        ],
         "above": (("1", "above"), ("0", "below")),
         "severities": alerting.SEVERITIES,
         "missing": _MISSING,
@@ -232,6 +242,11 @@ def _choices(here: Here) -> dict[str, Any]:
         "statuses": _ANY + STATUSES,
         "directions": _ANY + DIRECTIONS,
     }
+
+
+def _may_measure(here: Here, measure: str) -> bool:
+    needed = permission_of(measure)
+    return needed is None or here.may(needed)
 
 
 def _values(found: RuleInfo) -> dict[str, str]:

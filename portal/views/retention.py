@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
-from fleet.selectors import environments
+from fleet.selectors import EnvironmentInfo, environments
 from portal.door import action, page
 from portal.here import Here
 from portal.kit import formats
@@ -284,11 +284,15 @@ def _step(request: HttpRequest, here: Here, hold_id: UUID, step: str) -> HoldInf
     raise Invalid("Choose what to do with the hold.")
 
 
+def _named(place: EnvironmentInfo) -> str:
+    return f"{place.name} (closed)" if place.closed_at else place.name
+
+
 def _holds(request: HttpRequest, here: Here, failed: Failure | None) -> HttpResponseBase:
-    places = environments(here.scope)
+    places = environments(here.scope, closed=True)
     # Also while the account is closing: only without holds can it be erased.
     may = here.may(Permission.PULSE_HOLD_WRITE) and here.scope.environments is None
-    spec = _hold_spec({place.id: place.name for place in places}, may=may)
+    spec = _hold_spec({place.id: _named(place) for place in places}, may=may)
     rows = holds(here.scope)
     shown = table(request, spec, fetch_from(rows, spec, state=lambda h, v: h.state == v))
     if isinstance(shown, HttpResponseBase):
@@ -297,7 +301,7 @@ def _holds(request: HttpRequest, here: Here, failed: Failure | None) -> HttpResp
         "table": shown,
         "tabs": _tabs(here, "retention-holds"),
         "open": [row for row in rows if row.state != "lifted"],
-        "environments": [("", "the whole account"), *((str(p.id), p.name) for p in places)],
+        "environments": [("", "the whole account"), *((str(p.id), _named(p)) for p in places)],
         "zone": timezone.get_current_timezone_name(),
         "failed": failed,
         "may_write": may,

@@ -11,6 +11,7 @@ from uuid import UUID
 from pulse.alerts.machine import Missing, Times
 from pulse.store.filters import DIRECTIONS, STATUS_CLASSES, TrafficFilter
 from qcloud.kernel.errors import Invalid
+from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import Tier
 
 
@@ -82,6 +83,12 @@ MEASURES: Final[dict[str, Measure]] = {
         ),
     )
 }
+
+
+def permission_of(measure: str) -> Permission | None:
+    """What somebody must be allowed to read to have it measured; ``None``: no more than alerts."""
+    found = MEASURES.get(measure)
+    return Permission.AUDIT_ACCESS_READ if found and found.source == "security" else None
 
 
 def measures_of(tier: Tier) -> list[Measure]:

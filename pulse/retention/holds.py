@@ -154,7 +154,8 @@ def _wrong(scope: Scope, extent: Extent, reason: str) -> dict[str, str]:
     wrong = {}
     if not _is_text(reason):
         wrong["reason"] = f"1 to {LONGEST} characters: who asked for it, and in which matter."
-    own = {place.id for place in environments(scope)}
+    # Also of a closed one: its traffic is still there, and goes by its retention.
+    own = {place.id for place in environments(scope, closed=True)}
     if extent.environment_id is not None and extent.environment_id not in own:
         wrong["environment"] = "Choose from the list."
     if extent.since is not None and extent.until is not None and extent.until <= extent.since:

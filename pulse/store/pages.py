@@ -26,7 +26,7 @@ _NAMES: Final = (
     "auth_token_type", "auth_token_source", "auth_token_mask", "tls_probe", "tls_version",
     "source_ip", "source_port", "destination_ip", "destination_port", "hostname", "exe",
     "process_id", "user", "user_id", "container_name", "container_image", "pod_namespace",
-    "pod_name", "object_digest",
+    "pod_name", "tags", "headers", "object_digest",
 )  # fmt: skip
 # No alias bears the name of a column: conditions and order would mean the text then.
 _LISTED: Final = ", ".join(

@@ -167,6 +167,25 @@ def test_who_may_not_or_proved_nothing_is_refused(
         assert object_store_of(production.id) is None
 
 
+def test_keys_are_not_dropped_for_a_directory_without_a_fresh_proof(
+    customer_owner: Person, production: EnvironmentInfo, server: Gateway, tmp_path: Path
+) -> None:
+    set_store(customer_owner, production, server)
+    stale = replace(customer_owner.actor, proved_at=now() - timedelta(days=1))
+    wanted = {"environment_id": production.id, "path": str(tmp_path)}
+    with pytest.raises(StepUpNeeded):
+        object_store_set(actor=stale, **wanted)
+    with scoped(customer_owner.scope):
+        kept = object_store_of(production.id)
+    assert kept is not None
+    assert kept.has_keys
+    assert len(journal(customer_owner, "fleet.object_store.set")) == 1
+    fresh = replace(customer_owner.actor, proved_at=now())
+    assert not object_store_set(actor=fresh, **wanted).has_keys
+    # What holds no keys is replaced as before.
+    assert object_store_set(actor=stale, **wanted).type == "directory"
+
+
 @pytest.mark.parametrize(
     ("field", "typed"),
     [("endpoint", "https://s3.example"), ("endpoint", "a/b"), ("endpoint", "user@host"),

@@ -18,7 +18,9 @@ from notify.models import Delivery
 from notify.selectors import DeliveryFilter, deliveries
 from notify.services import mail_send
 from pulse.alerts.evaluating import evaluate
+from pulse.alerts.rules import Draft, Spec
 from pulse.alerts.selectors import IncidentFilter, incidents, rules, silences
+from pulse.alerts.services import rule_create
 from pulse.issues.detectors import Finding
 from pulse.issues.observing import Window, observe
 from pulse.issues.selectors import IssueFilter, issues
@@ -264,6 +266,27 @@ def test_sellers_begin_with_what_they_can_watch(reseller_owner: Person) -> None:
     assert 'value="sign_in_locks" selected' in chosen["locks"]
     assert 'value="sign_in_anomalies" selected' in chosen["odd"]
     assert 'value="sign_in_anomalies" selected' in chosen["errors"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_may_not_read_sign_ins_is_not_offered_them(
+    customer_owner: Person, customer_teammate: Person
+) -> None:
+    draft = Draft("Locks", "critical", Spec("sign_in_locks", above=True, threshold=0), None, ())
+    made = rule_create(actor=customer_owner.actor, draft=draft)
+    editor, new = sign_in(customer_teammate), "/c/acme/alerts/rules/new"
+    for page in (new, f"{new}?template=locks"):
+        offered = editor.get(page).content.decode()
+        assert 'value="p95"' in offered
+        assert "sign_in_" not in offered
+    typed = {"name": "Mine", "severity": "critical", "measure": "sign_in_locks", "above": "1",
+             "threshold": "0", "window": "5"}  # fmt: skip
+    for form in (typed, typed | {"preview": "1"}):
+        assert editor.post(new, form).status_code == 403
+    # A rule that is there keeps its measure on the page, and is not turned into another unseen.
+    rule = f"/c/acme/alerts/rules/{made.id}"
+    assert 'value="sign_in_locks" selected' in editor.get(rule).content.decode()
+    assert editor.post(rule, typed).status_code == 403
 
 
 @pytest.mark.django_db(transaction=True)

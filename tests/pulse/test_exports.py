@@ -63,7 +63,17 @@ def rows(content: bytes) -> list[dict[str, str]]:
 def places(store: Store, customer_owner: Person, other_customer_owner: Person) -> tuple[UUID, UUID]:
     prod, test = new_id(), new_id()
     put(store, customer_owner.account.id, prod, since(), 23, path=lambda i: f"/{i}")
-    put(store, customer_owner.account.id, prod, since(), 1, path=NASTY, host="@SUM(A1)")
+    put(
+        store,
+        customer_owner.account.id,
+        prod,
+        since(),
+        1,
+        path=NASTY,
+        host="@SUM(A1)",
+        tags="team=shop\ntier=1",
+        headers="=cmd: x",
+    )
     # The same moment for many: pages must not lose or repeat one.
     put(store, customer_owner.account.id, test, since(), 10, every=timedelta(0), status=500)
     put(store, other_customer_owner.account.id, prod, since(), 5)
@@ -85,6 +95,7 @@ def test_every_request_once_in_both_formats(
     assert {row["environment_id"] for row in found} == {str(place) for place in places}
     (nasty,) = (row for row in found if row["host"] == "'@SUM(A1)")
     assert nasty["path"] == f"'{NASTY}"
+    assert (nasty["tags"], nasty["headers"]) == ("team=shop\ntier=1", "'=cmd: x")
     table = pq.read_table(pa.BufferReader(take(actor, "parquet", store)))
     assert sorted(table["request_id"].to_pylist()) == sorted(row["request_id"] for row in found)
     assert table["timestamp"].type == pa.timestamp("us", "UTC")

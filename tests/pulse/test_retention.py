@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from audit.selectors import EntryFilter, entries
-from fleet.services import environment_create
+from fleet.services import environment_close, environment_create
 from pulse import analytics
 from pulse.erasure import erase
 from pulse.errors import HeldBack
@@ -331,6 +331,23 @@ def test_a_hold_keeps_its_environment_and_time(store: Store, customer_owner: Per
         "pulse.hold.set", "pulse.hold.release_ask", "pulse.hold.release_cancel",
         "pulse.hold.release_ask", "pulse.hold.release",
     ]  # fmt: skip
+
+
+def test_a_closed_environment_is_held_alone(
+    store: Store, customer_owner: Person, other_customer_owner: Person
+) -> None:
+    """Its traffic is still there, and may be what somebody asks for."""
+    made = environment_create(actor=customer_owner.actor, name="Prod", slug="prod")
+    foreign = environment_create(actor=other_customer_owner.actor, name="Prod", slug="prod")
+    load_aged(store, customer_owner.account.id, made.id, {40: 2, 1: 2})
+    count_all(store)
+    environment_close(actor=customer_owner.actor, environment_id=made.id)
+    hold = hold_set(actor=proved(customer_owner), extent=Extent(made.id), reason="Case 7")
+    assert hold.environment_id == made.id
+    with pytest.raises(Invalid):
+        hold_set(actor=proved(customer_owner), extent=Extent(foreign.id), reason="Case 7")
+    expire_due(store=store)
+    assert rows(store) == 4
 
 
 def test_who_may_hold_and_choose(

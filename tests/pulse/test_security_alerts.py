@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -38,7 +39,8 @@ from pulse.models import UsageHour
 from pulse.store.client import Store
 from pulse.tables.alerts import AlertRule
 from qcloud.kernel.clock import now
-from qcloud.kernel.errors import Invalid
+from qcloud.kernel.errors import Denied, Invalid
+from qcloud.kernel.permissions import Permission
 from qcloud.kernel.scope import scoped, unscoped
 from tests.factories.cast import Person
 from tests.identity.test_access_log import enter, fail, fresh
@@ -99,6 +101,28 @@ def test_a_locked_name_is_told_to_its_account_and_to_no_other(
     assert told() == [
         ("first", "[Firing] sign_in_locks"), ("first", "[Firing] sign_in_failures"),
     ]  # fmt: skip
+
+
+def test_who_may_not_read_sign_ins_has_none_measured(
+    customer_owner: Person, customer_teammate: Person
+) -> None:
+    """A count of failed sign-ins is a line of the access log."""
+    may = customer_teammate.actor.permissions | {Permission.PULSE_ALERT_WRITE}
+    editor = replace(customer_teammate.actor, permissions=may - {Permission.AUDIT_ACCESS_READ})
+    for measure in ("sign_in_anomalies", "sign_in_failures", "sign_in_locks", "break_glass"):
+        spec = Spec(measure, above=True, threshold=0)
+        with pytest.raises(Denied):
+            services.rule_create(actor=editor, draft=Draft(measure, "critical", spec, None, ()))
+    plain = Spec("requests", above=True, threshold=0)
+    made = services.rule_create(actor=editor, draft=Draft("plain", "critical", plain, None, ()))
+    odd = Draft("plain", "critical", Spec("sign_in_locks", above=True, threshold=0), None, ())
+    with pytest.raises(Denied):
+        services.rule_change(actor=editor, rule_id=made.id, draft=odd)
+    changed = services.rule_change(actor=customer_owner.actor, rule_id=made.id, draft=odd)
+    assert changed.spec.measure == "sign_in_locks"
+    # Nor is it changed by them to tell somebody else.
+    with pytest.raises(Denied):
+        services.rule_change(actor=editor, rule_id=made.id, draft=replace(odd, name="mine"))
 
 
 def test_a_spray_on_names_that_nobody_bears_is_the_providers(

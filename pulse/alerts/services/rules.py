@@ -8,7 +8,7 @@ from audit.services import record
 from fleet.selectors import environments
 from notify.channels import channels
 from notify.services import channel_remove
-from pulse.alerts.rules import Draft, measures_of
+from pulse.alerts.rules import Draft, measures_of, permission_of
 from pulse.alerts.selectors import RuleInfo, rule_info
 from pulse.tables.alerts import AlertRule, Incident, Phase, Severity
 from qcloud.kernel.clock import now
@@ -27,6 +27,7 @@ def rule_create(*, actor: Actor, draft: Draft) -> RuleInfo:
     """
     scope = _may(actor)
     with scoped(scope):
+        _may_read(actor, draft.spec.measure)
         _check(scope, draft)
         if AlertRule.objects.count() >= MOST:
             raise Conflict(f"An account has at most {MOST} rules. Remove one first.")
@@ -45,6 +46,7 @@ def rule_change(*, actor: Actor, rule_id: UUID, draft: Draft) -> RuleInfo:
     scope = _may(actor)
     with scoped(scope):
         row = _row(rule_id)
+        _may_read(actor, draft.spec.measure)
         _check(scope, draft, but=row.id)
         _close(row, "The rule was changed.")
         _fill(row, draft)
@@ -110,6 +112,12 @@ def _row(rule_id: UUID) -> AlertRule:
     if row is None:
         raise NotFound("There is no such rule in this account.")
     return row
+
+
+def _may_read(actor: Actor, measure: str) -> None:
+    """Raises ``Denied``: a number that is told says what the actor may not look up."""
+    if (needed := permission_of(measure)) is not None:
+        require(actor, needed)
 
 
 def _check(scope: Scope, draft: Draft, but: UUID | None = None) -> None:
