@@ -172,7 +172,7 @@ def test_keys_are_not_dropped_for_a_directory_without_a_fresh_proof(
 ) -> None:
     set_store(customer_owner, production, server)
     stale = replace(customer_owner.actor, proved_at=now() - timedelta(days=1))
-    wanted = {"environment_id": production.id, "path": str(tmp_path)}
+    wanted: dict[str, Any] = {"environment_id": production.id, "path": str(tmp_path)}
     with pytest.raises(StepUpNeeded):
         object_store_set(actor=stale, **wanted)
     with scoped(customer_owner.scope):
