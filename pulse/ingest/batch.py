@@ -25,6 +25,14 @@ from wire.events import Event, decode_event
 from wire.protocol import MAX_BATCH_LINES, MAX_LINE_BYTES
 
 _NULL: Final = int.from_bytes(b"null", "little")
+_MAX_INT8: Final = 127
+# What is written, read and sent again until it is in the store is as narrow as its values.
+_WIDTHS: Final = (
+    (0, 2**8 - 1, pa.uint8()),
+    (0, 2**16 - 1, pa.uint16()),
+    (0, 2**32 - 1, pa.uint32()),
+    (-(2**63), 2**63 - 1, pa.int64()),
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def _read_fast(data: bytes, shape: Shape) -> pa.Table:
     if table.num_rows != lines:
         raise NotPlain
     table = table.combine_chunks()
-    _require(pc.all(pc.equal(table[TYPE_KEY], shape.kind), skip_nulls=False))
+    _require(pc.all(pc.equal(table[TYPE_KEY], shape.kind), skip_nulls=False).as_py())
     present = set(table.column_names)
     chosen = {}
     for column in shape.columns:
@@ -130,33 +138,43 @@ def constant(column: Column, rows: int) -> Any:
     """The default of a column that no event has."""
     if not column.dictionary:
         return pa.repeat(pa.scalar(column.default, column.read_as), rows)
-    indices = pa.array(np.zeros(rows, dtype=np.int32))
+    indices = pa.array(np.zeros(rows, dtype=np.int8))
     return pa.DictionaryArray.from_arrays(indices, pa.array([column.default], column.read_as))
 
 
 def _text(column: Column, values: Any) -> Any:
-    encoded = pc.dictionary_encode(values) if column.dictionary else values
+    encoded = _encoded(values) if column.dictionary else values
     # What repeats is checked once.
     distinct = encoded.dictionary if column.dictionary else values
-    if column.max_length is not None:
-        # Bytes, which are never fewer than the characters that the contract counts.
-        _require(pc.less_equal(pc.max(pc.binary_length(distinct)), column.max_length))
+    # Bytes, which are never fewer than the characters that the contract counts.
+    if column.max_length is not None and distinct.nbytes > column.max_length:
+        _require(pc.max(pc.binary_length(distinct)).as_py() <= column.max_length)
     if column.pattern is not None:
-        _require(pc.all(pc.match_substring_regex(distinct, column.pattern)))
+        _require(pc.all(pc.match_substring_regex(distinct, column.pattern)).as_py())
     return encoded
 
 
 def _choice(column: Column, values: Any) -> Any:
-    encoded = pc.dictionary_encode(values)
-    _require(pc.all(pc.is_in(encoded.dictionary, value_set=pa.array(column.choices))))
+    encoded = _encoded(values)
+    known = pc.is_in(encoded.dictionary, value_set=pa.array(column.choices))
+    _require(pc.all(known).as_py())
     return encoded
 
 
+def _encoded(values: Any) -> Any:
+    """As a dictionary with the narrowest places: most columns have few different texts."""
+    encoded = pc.dictionary_encode(values)
+    if len(encoded.dictionary) > _MAX_INT8:
+        return encoded
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.int8()), encoded.dictionary)
+
+
 def _integer(column: Column, values: Any) -> Any:
-    extremes = pc.min_max(values)
-    _require(pc.greater_equal(extremes["min"], column.low))
-    _require(pc.less_equal(extremes["max"], column.high))
-    return values
+    extremes = pc.min_max(values).as_py()
+    low, high = extremes["min"], extremes["max"]
+    # In Python: a comparison of Arrow's costs as much as a thousand values.
+    _require(low >= column.low and high <= column.high)
+    return values.cast(next(kind for least, most, kind in _WIDTHS if least <= low and high <= most))
 
 
 def _moment(_column: Column, values: Any) -> Any:
@@ -184,8 +202,8 @@ CHECKS: Final = {
 }
 
 
-def _require(holds: pa.Scalar) -> None:
-    if not holds.as_py():
+def _require(holds: Any) -> None:
+    if not holds:
         raise NotPlain
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 
 from agent.uplink.columnar import columns_of
 from pulse.ingest.batch import Batch, parse_batch
 from pulse.ingest.columnar import parse_columns
-from pulse.loader.block import block_of, hours_of
+from pulse.ingest.uuids import uuid_column
+from pulse.loader.block import block_of, events_of, hours_of
 from pulse.spool.frames import Frame, FrameHeader
 from pulse.store.client import Store
 from pulse.store.gate import ask_as_system
@@ -106,3 +108,41 @@ def test_hours_are_those_of_the_events(store: Store) -> None:
     load_id = new_id()
     insert_load(store, block_of([both], load_id), "t")
     assert set(hours_of_load(store, load_id)) == expected
+
+
+@pytest.mark.parametrize(
+    ("most", "kind"),
+    [(255, "uint8"), (256, "uint16"), (2**16, "uint32"), (2**32, "int64"), (2**63 - 1, "int64")],
+)
+def test_lines_are_spooled_as_narrow_as_their_values(most: int, kind: str) -> None:
+    table = events_of(frame(lines(event(bytes_sent=most), event(bytes_sent=0))))
+    assert str(table.schema.field("bytes_sent").type) == kind
+    assert table["bytes_sent"].to_pylist() == [most, 0]
+    assert str(table.schema.field("host").type).startswith("dictionary<values=string, indices=int8")
+
+
+def test_more_texts_than_narrow_places_have_wide_ones() -> None:
+    for hosts, indices in ((127, "int8"), (128, "int32")):
+        table = events_of(frame(lines(*(event(host=f"h{n}.example") for n in range(hosts)))))
+        assert f"indices={indices}" in str(table.schema.field("host").type)
+        assert table["host"].to_pylist() == [f"h{n}.example" for n in range(hosts)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "0192f0e4-7a3b-7c4d-8e5f-0123456789a",  # one less
+        "0192f0e4-7a3b-7c4d-8e5f-0123456789ag",
+        "0192f0e4-7a3b-7c4d-8e5f-01234567 9ab",
+        "0192f0e4-7a3b-7c4d-8e5f-012345-789ab",  # one hyphen more
+        "0192f0e4-7a3b-7c4d-8e5f-0123--67--ab",
+        "0192f0e47-a3b-7c4d-8e5f-0123456789ab",  # in another place
+        "0192f0e4-7a3b-7c4d-8e5f-0123456789ä",
+    ],
+)
+def test_what_is_no_uuid_is_told(odd: str) -> None:
+    good = "0192F0E4-7a3b-7c4d-8e5f-0123456789ab"
+    assert uuid_column(pa.array([good, odd])) is None
+    found = uuid_column(pa.array([odd, good, good]).slice(1))
+    assert found is not None
+    assert found.to_pylist() == [UUID(good).bytes] * 2
