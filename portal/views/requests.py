@@ -338,10 +338,18 @@ def detail(request: HttpRequest, here: Here, request_id: UUID) -> HttpResponseBa
         "side": side,
         "crumbs": [("Requests", here.url("requests"))],
         "may_read_body": here.may(Permission.PULSE_OBJECT_READ),
+        "opens": _opens(here, row),
         **kept(request, here, row),
         **(_message(request, body.transaction, side) if body.transaction else {}),
     }
     return render(request, "pages/request.html", context)
+
+
+def _opens(here: Here, row: RequestDetail) -> bool:
+    """Whether the reader's own browser can be sent to the store."""
+    store = object_store_of(row.environment_id)
+    may = here.may(Permission.PULSE_OBJECT_READ) and bool(row.object_digest)
+    return may and store is not None and store.opens
 
 
 def _body(here: Here, row: RequestDetail) -> Body:

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -108,6 +109,29 @@ def test_no_transaction_is_open_while_the_customers_store_is_asked(
     assert [(e.action, e.outcome) for e in kept] == [("fleet.object.locate", "allowed")]
     assert client.get(to("object-open", new_id(), digest)).status_code == 404
     assert len(asked) == 2
+
+
+def test_what_is_gone_from_the_store_is_not_offered_there(
+    world: World, client: Client, store: Store, customer_owner: Person, tmp_path: Path
+) -> None:
+    lost, at, place = "a" * 40, now() - HOUR / 4, world.environment_id
+    put(store, customer_owner.account.id, place, at, object_digest=lost, path="/lost")
+    (row,) = search_requests(
+        customer_owner.scope, TrafficFilter(at - HOUR, now(), path="/lost"), store=store
+    ).rows
+    page = client.get(to("request", row.request_id)).content.decode()
+    assert "The payload could not be opened." in page
+    assert f"Object {lost} is not in the environment" in page
+    assert "that you opened it is in the audit log" not in page
+    assert "Open in your store" not in page, "no browser finds a directory of the platform"
+    folder = str(tmp_path / "objects")
+    address = "https://store.acme.example/{{DIGEST}}"
+    object_store_set(
+        actor=customer_owner.actor, environment_id=place, path=folder, access_url=address
+    )
+    assert "Open in your store" in client.get(to("request", row.request_id)).content.decode()
+    there = client.get(to("request", world.request_id)).content.decode()
+    assert "that you opened it is in the audit log" in there
 
 
 def test_live_compares_with_what_was_before(
