@@ -69,7 +69,7 @@ def health(request: HttpRequest, here: Here) -> HttpResponseBase:
     context = {
         "pipeline": pipeline,
         "fleet": fleet,
-        "lag": formats.span(pipeline.lag),
+        "lag": formats.NONE if pipeline.spool_free_bytes is None else formats.span(pipeline.lag),
         "spool_free": "its folder is not on this machine"
         if pipeline.spool_free_bytes is None
         else f"{formats.size(pipeline.spool_free_bytes)} free",
@@ -142,12 +142,16 @@ def _spool(pipeline: PipelineHealth) -> Check:
 
 
 def _quarantine(pipeline: PipelineHealth) -> Check:
+    if pipeline.spool_free_bytes is None:
+        return Check("Damaged batches", "warn", "not seen from here", "they lie in the spool")
     if pipeline.quarantined:
         return Check(
             "Damaged batches",
             "warn",
             "found",
-            f"{pipeline.quarantined} stretches lie in the spool's quarantine folder",
+            f"{pipeline.quarantined} stretches lie in {settings.SPOOL_PATH}/quarantine: a disk or"
+            " file system that loses what it wrote. Look at the disk, and keep the folder for"
+            " support",
         )
     return Check("Damaged batches", "ok", "none", "every batch could be read")
 

@@ -43,6 +43,8 @@ def test_a_spool_that_is_not_there_is_no_empty_one(
     assert "its folder is not on this machine" in said
     assert "0 B free" not in said
     assert "emptied in time" not in said
+    assert "every batch could be read" not in said
+    assert '<div class="stat-value">–</div>' in said
 
 
 def test_a_disk_that_fills_is_told_before_it_is_full(
