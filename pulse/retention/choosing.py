@@ -75,6 +75,11 @@ class Retention:
     runs: tuple[Run, ...]
     """The newest first; at most 50."""
 
+    @property
+    def first_run(self) -> datetime | None:
+        """The first one under what was shortened."""
+        return next_run(self.holds_from) if self.holds_from else None
+
 
 @dataclass(frozen=True)
 class Effect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -49,6 +50,7 @@ def test_shorter_is_previewed_chosen_and_taken_back(client: Client) -> None:
     assert client.post("/c/acme/settings/retention", shorter).status_code == 302
     waiting = client.get("/c/acme/settings/retention").content.decode()
     assert "A shorter time waits." in waiting
+    assert re.search(r"it holds from the run at <time [^>]*>[^<]* 0[34]:00:00</time>", waiting)
     # All kinds are chosen with one; only what differs is set against the platform's.
     assert waiting.count("your choice, as the platform's") == len(DAYS) - 1
     assert waiting.count("your choice; the platform's is 30<") == 1
