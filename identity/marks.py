@@ -48,10 +48,10 @@ def marks(places: Collection[Place]) -> dict[Place, str]:
     with unscoped("whether what let people in is still as it was"), connection.cursor() as cursor:
         cursor.execute(_PEOPLE, [[key for key, _ in places], [slug for _, slug in places]])
         rows = cursor.fetchall()
-        above = {account for _, _, path, _ in rows for account in ids_on(path)}
-        cursor.execute(_ACCOUNTS, [list(above)])
+        above = {path: ids_on(path) for _, _, path, _ in rows}
+        cursor.execute(_ACCOUNTS, [list({account for ids in above.values() for account in ids})])
         versions = dict(cursor.fetchall())
-    return {
-        (key, slug): " ".join((own, *(versions.get(a, "") for a in ids_on(path))))
-        for key, slug, path, own in rows
+    standing = {
+        path: " ".join(versions.get(account, "") for account in ids) for path, ids in above.items()
     }
+    return {(key, slug): f"{own} {standing[path]}" for key, slug, path, own in rows}

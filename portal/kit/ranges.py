@@ -24,6 +24,10 @@ PRESETS: Final = (
 )
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RELATIVE: Final = re.compile(r"now-(\d{1,5})([smhd])\Z")
+_QUICKEST: Final = 5
+_SLOWEST: Final = 60
+_PIXELS: Final = 720
+"""About as wide as a chart is drawn."""
 MIN_SPAN: Final = timedelta(seconds=10)
 MAX_SPAN: Final = timedelta(days=400)
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -44,6 +48,16 @@ class TimeRange:
     @property
     def span(self) -> timedelta:
         return self.until - self.since
+
+    @property
+    def refresh(self) -> int:
+        """Seconds after which a live page asks again: about as long as a chart's line moves by a
+        pixel; where the range stands, only what comes late can change it.
+        """
+        if not self.preset:
+            return _SLOWEST
+        pixel = self.span.total_seconds() / _PIXELS
+        return max(_QUICKEST, min(_SLOWEST, round(pixel / _QUICKEST) * _QUICKEST))
 
     @property
     def label(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -19,11 +19,10 @@ from portal.context import layout
 from portal.door import POLL, finish
 from portal.here import Here
 from portal.polls.passes import Asker, Pass, passes, until
-from portal.polls.shared import NONCE, Make, Seen, parts
+from portal.polls.shared import NONCE, Seen, Shown, parts
 from portal.sessions import cookie_name, portal_of
 from qcloud.kernel.clock import now
 from qcloud.kernel.errors import QCloudError
-from qcloud.kernel.permissions import Permission
 
 _OF_AN_ACCOUNT: Final = re.compile(r"/[cr]/[A-Za-z0-9_-]+/")
 """Paths come here as they were typed, before any pattern of ours has read them."""
@@ -43,7 +42,7 @@ class PollMiddleware:
         if found is not None:
             # What cannot be made is told as a page is told it: by the door.
             with suppress(QCloudError):
-                text = parts.value(found.seen, found.make)
+                text = parts.value(found.seen)
                 return finish(_answer(request, found.before, text))
         # Before the door reads anything: what is written while it does is seen by the mark.
         request.polled = asker, marks([asker.place]).get(asker.place)  # type: ignore[attr-defined]
@@ -60,20 +59,15 @@ def is_poll(request: HttpRequest) -> bool:
     )
 
 
-def poll(
-    request: HttpRequest, here: Here, title: str, make: Make, asks: Collection[Permission]
-) -> HttpResponse:
-    """The answer to a poll, for who has come through the door; and a pass for the next ones.
-
-    ``make`` may show different things to those who have different ones of the rights ``asks``.
-    """
-    seen = Seen.of(request, here, asks)
-    text = parts.value(seen, make)
+def poll(request: HttpRequest, here: Here, title: str, shown: Shown) -> HttpResponse:
+    """The answer to a poll, for who has come through the door; and a pass for the next ones."""
+    seen = Seen.of(request, here, shown)
+    text = parts.value(seen)
     before = render_to_string("layouts/poll.html", {"title": title}, request).encode()
     asker, mark = getattr(request, "polled", (None, None))
     if asker is not None and mark is not None and here.guest is None:
         # Whoever looks in from above is noted page by page, and so comes through the door.
-        passes.keep(asker, Pass(mark, seen, make, before, until(_lasts(request, here))))
+        passes.keep(asker, Pass(mark, seen, before, until(_lasts(request, here))))
     return _answer(request, before, text)
 
 

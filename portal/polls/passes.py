@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from identity.marks import Place, marks
-from portal.polls.shared import Make, Seen
+from portal.polls.shared import Seen
 
-LASTS: Final = (45.0, 75.0)
+LASTS: Final = (60.0, 180.0)
 """Seconds; by chance, so that those who came together do not come again together."""
 CHECKED_EVERY: Final = 1.0
 TOO_OLD: Final = 3.0
@@ -46,8 +46,6 @@ class Pass:
     mark: str
     """Read before the door was passed, so that whatever was written since is seen."""
     seen: Seen
-    make: Make
-    """How what is seen is made, once a tick."""
     before: bytes
     """What stands before the shared part: the viewer's own notices."""
     until: float

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -19,8 +19,12 @@ from portal.here import Here
 from qcloud.kernel.permissions import Actor, Permission
 from qcloud.kernel.scope import Scope, scoped
 
-TICK: Final = 5.0
-"""Seconds that a part is shown for: pages ask as often."""
+STALE: Final = 3
+"""So many times as old as it should be a part is still shown, while others are made."""
+MAKERS: Final = 2
+"""Parts made at the same time: whoever asks meanwhile is shown the one before, and the threads
+that answer people do not all wait for the event store.
+"""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of all parts that are kept: some thousand. Addresses are chosen by clients, so that there is no
 end of them.
@@ -36,11 +40,23 @@ Make = Callable[[HttpRequest, Here], str]
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a page says of its part."""
+
+    make: Make
+    every: float
+    """Seconds that a part is shown for: the page asks as often."""
+    asks: frozenset[Permission]
+    """The rights on which it depends what is shown."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """All that a shared part may depend on. Equal ones see the same, and nothing else reaches
     what makes the part: no person, no cookie, no session.
     """
 
+    shown: Shown
     portal: str
     account: AccountInfo
     scope: Scope
@@ -56,23 +72,24 @@ class Seen:
     """As it stands in the address."""
 
     @classmethod
-    def of(cls, request: HttpRequest, here: Here, asked: Collection[Permission]) -> Seen:
+    def of(cls, request: HttpRequest, here: Here, shown: Shown) -> Seen:
         actor = here.actor
         return cls(
+            shown=shown,
             portal=here.portal,
             account=here.account,
             scope=here.scope,
-            permissions=actor.permissions.intersection(asked),
+            permissions=actor.permissions & shown.asks,
             suspended=actor.suspended,
             closing=actor.closing,
             path=request.path,
             query=request.META.get("QUERY_STRING", ""),
         )
 
-    def make(self, make: Make) -> str:
-        """The part, in the account's scope and time. Raises what ``make`` raises."""
+    def make(self) -> str:
+        """The part, in the account's scope and time. Raises what making it raises."""
         with timezone.override(self.account.timezone), scoped(self.scope):
-            return make(self._request(), self._here())
+            return self.shown.make(self._request(), self._here())
 
     def _request(self) -> HttpRequest:
         """The address alone."""
@@ -102,46 +119,63 @@ class _Part:
     text: bytes = b""
     made_at: float = float("-inf")
 
+    def is_younger(self, seconds: float) -> bool:
+        return time.monotonic() - self.made_at < seconds
+
 
 class Parts:
-    """At most ``most`` bytes, the least used forgotten; each made by one thread at a time."""
+    """At most ``most`` bytes, the least used forgotten; each made by one thread at a time, and
+    ``makers`` of them at the same time.
+    """
 
-    def __init__(self, tick: float = TICK, most: int = MOST_BYTES) -> None:
-        self._tick, self._most, self._bytes = tick, most, 0
+    def __init__(self, most: int = MOST_BYTES, makers: int = MAKERS) -> None:
+        self._most, self._bytes = most, 0
+        self._makers = threading.Semaphore(makers)
         self._lock = threading.Lock()
         self._parts: OrderedDict[Seen, _Part] = OrderedDict()
         self.made = 0
         """How many times a part was made."""
 
-    def fresh(self, seen: Seen) -> bytes | None:
-        """The part of this tick; the one before it while somebody makes a new one."""
-        with self._lock:
-            part = self._parts.get(seen)
-            if part is None:
-                return None
-            self._parts.move_to_end(seen)
-        age = time.monotonic() - part.made_at
-        if age < self._tick or (age < 3 * self._tick and part.lock.locked()):
-            return part.text
-        return None
-
-    def value(self, seen: Seen, make: Make) -> bytes:
-        """The part, made now unless it is there. What ``make`` raises goes to its caller alone."""
-        known = self.fresh(seen)
-        if known is not None:
-            return known
+    def value(self, seen: Seen) -> bytes:
+        """The part, made now unless it is there. What making it raises goes to the caller alone."""
+        every = seen.shown.every
         with self._lock:
             part = self._parts.setdefault(seen, _Part())
-        with part.lock:
-            begun = time.monotonic()
-            if begun - part.made_at >= self._tick:
-                self._keep(seen, part, seen.make(make).encode())
-                part.made_at = begun
-                self.made += 1
+            self._parts.move_to_end(seen)
+        if part.is_younger(every):
             return part.text
+        may_wait = not part.is_younger(STALE * every)
+        if not part.lock.acquire(blocking=may_wait):
+            return part.text
+        try:
+            if not part.is_younger(every) and self._makers.acquire(blocking=may_wait):
+                self._make(seen, part)
+        finally:
+            part.lock.release()
+        return part.text
+
+    def _make(self, seen: Seen, part: _Part) -> None:
+        begun = time.monotonic()
+        try:
+            text = seen.make().encode()
+        except BaseException:
+            self._forget(seen, part)
+            raise
+        finally:
+            self._makers.release()
+        self._keep(seen, part, text)
+        part.made_at = begun
+
+    def _forget(self, seen: Seen, part: _Part) -> None:
+        """Nothing is kept for an address that nothing can be made for."""
+        with self._lock:
+            if self._parts.get(seen) is part:
+                del self._parts[seen]
+                self._bytes -= len(part.text)
 
     def _keep(self, seen: Seen, part: _Part, text: bytes) -> None:
         with self._lock:
+            self.made += 1
             if self._parts.setdefault(seen, part) is part:
                 self._bytes += len(text) - len(part.text)
             part.text = text

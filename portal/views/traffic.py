@@ -24,7 +24,7 @@ from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.traffic import chips, facet_hidden, facets, read_filter
 from portal.kit.urls import with_query
 from portal.polls.middleware import is_poll, poll
-from portal.polls.shared import NONCE
+from portal.polls.shared import NONCE, Shown
 from portal.views.agents import agent_rows
 from portal.views.overview import Notice
 from pulse import analytics
@@ -68,6 +68,7 @@ class Ranking:
     """What stands behind the rows, in words; empty: nothing."""
 
 
+_RANGE: Final = "1h"
 _RANKINGS: Final = (
     ("host", "Top hosts", "Host"),
     ("route", "Top paths", "Path"),
@@ -80,8 +81,9 @@ _RANKINGS: Final = (
 def live(request: HttpRequest, here: Here) -> HttpResponseBase:
     """Requests over time, how slow, how broken, and who; every facet stands in the address."""
     if is_poll(request):
-        title = f"Live · {here.account.name}"
-        return poll(request, here, title, _live_main, [Permission.PULSE_ALERT_WRITE])
+        every = read_range(request, default=_RANGE).refresh
+        live = Shown(_live_main, every, frozenset({Permission.PULSE_ALERT_WRITE}))
+        return poll(request, here, f"Live · {here.account.name}", live)
     return render(request, "pages/live.html", _live(request, here))
 
 
@@ -92,7 +94,7 @@ def _live_main(request: HttpRequest, here: Here) -> str:
 
 
 def _live(request: HttpRequest, here: Here) -> dict[str, Any]:
-    chosen = read_range(request, default="1h")
+    chosen = read_range(request, default=_RANGE)
     places = environments(here.scope)
     wanted = read_filter(request, chosen, places)
     found = traffic_page(here.scope, wanted)

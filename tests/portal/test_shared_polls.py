@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from identity import brands
+from identity import marks as marking
 from identity.marks import marks
 from identity.mfa_models import MfaExemption, MfaRule
 from identity.models import Account, Brand, Membership
@@ -23,7 +25,7 @@ from identity.sessions import Session
 from portal.here import Here
 from portal.polls import middleware, shared
 from portal.polls.passes import Passes
-from portal.polls.shared import NONCE, Parts, Seen
+from portal.polls.shared import NONCE, Make, Parts, Seen, Shown
 from pulse.errors import StoreUnavailable
 from pulse.rollups import touch
 from pulse.store.client import Store
@@ -32,6 +34,7 @@ from qcloud.kernel.ids import new_id
 from qcloud.kernel.models import SettingRow
 from qcloud.kernel.permissions import TIER_PERMISSIONS
 from qcloud.kernel.scope import Tier, current_scope, unscoped
+from qcloud.kernel.settings import stored
 from tests.factories.cast import Person, accept, invite, last_token
 from tests.portal.conftest import sign_in
 from tests.portal.test_limited_to_environments import MARK, hidden
@@ -44,12 +47,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 POLL = {"X-QCloud-Poll": "1", "HX-Request": "true", "HX-Request-Type": "partial",
         "HX-Target": "main#main"}  # fmt: skip
 WIDE = "from=now-6h&to=now"
+EVERY = 600
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing from other tests; a tick that does not end within one."""
-    parts, passes = Parts(tick=600), Passes()
+    """Nothing from other tests; parts are young for longer than one takes."""
+    monkeypatch.setattr("portal.kit.ranges._QUICKEST", EVERY)
+    parts, passes = Parts(), Passes()
     for module in (shared, middleware):
         monkeypatch.setattr(module, "parts", parts)
     monkeypatch.setattr(middleware, "passes", passes)
@@ -202,6 +207,30 @@ def test_rules_that_stand_above_all_end_every_pass(
     assert marks([place])[place] == seen[-1]
 
 
+def test_everything_that_the_door_reads_is_looked_at_by_the_marks(
+    customer_owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that lets people in and has no mark would let them in for as long as a pass."""
+    client = sign_in(customer_owner)
+    with unscoped("test"):
+        Session.objects.filter(user=customer_owner.user).update(factor="password")
+        MfaRule.objects.create(subject="group", value="x", required=True, made_by="test")
+    polled(client)  # what is shared is made
+    monkeypatch.setattr(middleware, "passes", Passes())
+    stored.forget()
+    brands.forget()
+    with CaptureQueriesContext(connection) as asked:
+        assert polled(client).status_code == 200
+    read = {
+        table
+        for query in asked.captured_queries
+        for table in re.findall(r'(?:FROM|JOIN) "(\w+)"', query["sql"])
+    }
+    marked = set(re.findall(r"(?:FROM|JOIN) (\w+)", f"{marking._PEOPLE} {marking._ACCOUNTS}"))
+    assert read <= marked
+    assert {"identity_session", "identity_membership", "identity_mfarule"} <= read
+
+
 def test_a_pass_is_of_one_address_and_one_network(customer_owner: Person) -> None:
     client = sign_in(customer_owner)
     polled(client)
@@ -227,61 +256,109 @@ def test_nobody_outside_can_write_what_becomes_the_nonce() -> None:
     assert NONCE != "nonce-of-this-answer"
 
 
+def seen_by(person: Person, make: Make, query: str = "", every: float = EVERY) -> Seen:
+    actor, account = person.actor, person.account
+    shown = Shown(make, every, actor.permissions)
+    return Seen(
+        shown, "c", account, account.scope, actor.permissions, False, False, "/c/acme/live", query
+    )
+
+
 def test_one_thread_makes_a_part_and_the_others_wait_for_it(customer_owner: Person) -> None:
-    parts = Parts(tick=600, most=len(b"other") + len(b"third"))
-    actor, account = customer_owner.actor, customer_owner.account
-    seen = [
-        Seen("c", account, account.scope, actor.permissions, False, False, "/c/acme/live", str(i))
-        for i in range(3)
-    ]
+    parts = Parts()
     begun, go = threading.Event(), threading.Event()
 
     def slow(request: HttpRequest, here: Here) -> str:
         # Nothing of whoever looks comes this far but the rights that were asked about.
         nobody = UUID(int=0)
         assert (here.actor.label, here.actor.id, here.user_id) == ("", nobody, nobody)
-        assert current_scope() == account.scope
-        assert request.META == {"QUERY_STRING": "0"}
+        assert current_scope() == customer_owner.account.scope
+        assert request.META == {"QUERY_STRING": "x=1"}
         begun.set()
         assert go.wait(10)
         return "made"
 
-    found: list[bytes] = []
-
-    def look() -> None:
-        found.append(parts.value(seen[0], slow))
-        connection.close()  # this thread's own
-
-    threads = [threading.Thread(target=look) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    seen, found = seen_by(customer_owner, slow, "x=1"), Found(parts)
+    for _ in range(4):
+        found.ask(seen)
     assert begun.wait(10)
     go.set()
-    for thread in threads:
-        thread.join(10)
-    assert (found, parts.made) == ([b"made"] * 4, 1)
-    # What fails is told to who asked and not kept; what is not asked for is forgotten.
-    with pytest.raises(ZeroDivisionError):
-        parts.value(seen[1], lambda *_: str(1 // 0))
-    assert parts.value(seen[1], lambda *_: "other") == b"other"
-    assert parts.fresh(seen[0]) == b"made"
-    assert parts.fresh(seen[1]) == b"other"
-    parts.value(seen[2], lambda *_: "third")
-    assert parts.fresh(seen[0]) is None
-    assert parts.fresh(seen[1]) == b"other"
-    assert parts.value(seen[2], lambda *_: "not made") == b"third"
+    assert (found.all(), parts.made) == ([b"made"] * 4, 1)
 
 
-def test_a_part_that_is_made_again_counts_once(customer_owner: Person) -> None:
-    parts = Parts(tick=0, most=10)
-    actor, account = customer_owner.actor, customer_owner.account
-    seen = Seen("c", account, account.scope, actor.permissions, False, False, "/c/acme/live", "")
-    for number in range(10):
-        assert parts.value(seen, lambda *_, n=number: f"part {n}") == f"part {number}".encode()
+def test_the_least_used_is_forgotten_and_what_fails_is_not_kept(customer_owner: Person) -> None:
+    texts = {"0": "first", "1": "other", "2": "third"}
+
+    def make(request: HttpRequest, _here: Here) -> str:
+        return texts[request.META["QUERY_STRING"]]
+
+    parts = Parts(most=10)
+    seen = [seen_by(customer_owner, make, str(number)) for number in range(4)]
+    with pytest.raises(KeyError):
+        parts.value(seen[3])
+    assert not parts._parts
+    assert [parts.value(one) for one in (*seen[:2], seen[0], seen[2], seen[0])] == [
+        b"first", b"other", b"first", b"third", b"first",
+    ]  # fmt: skip
+    assert (list(parts._parts), parts._bytes, parts.made) == ([seen[2], seen[0]], 10, 3)
     # More than there is room for at all is shown and forgotten.
-    assert parts.value(seen, lambda *_: "eleven bytes") == b"eleven bytes"
-    assert parts.value(seen, lambda *_: "part") == b"part"
-    assert parts.made == 12
+    texts["1"] = "eleven bytes"
+    assert parts.value(seen[1]) == b"eleven bytes"
+    assert (list(parts._parts), parts._bytes) == ([], 0)
+
+
+def test_while_it_is_made_again_the_one_before_is_shown_unless_that_is_too_old(
+    customer_owner: Person,
+) -> None:
+    parts, begun, go = Parts(makers=1), threading.Semaphore(0), threading.Event()
+    words = iter(["one", "two", "three", "four"])
+    go.set()
+
+    def make(*_: object) -> str:
+        begun.release()
+        assert go.wait(10)
+        return next(words)
+
+    first, second = (seen_by(customer_owner, make, query) for query in "ab")
+    assert (parts.value(first), parts.value(second)) == (b"one", b"two")
+    go.clear()
+    for part in parts._parts.values():
+        part.made_at -= EVERY + 1
+    found = Found(parts)
+    for _ in range(2):
+        assert begun.acquire(timeout=10)
+    found.ask(first)
+    assert begun.acquire(timeout=10)
+    # The same part, and another one, for which there is no maker left.
+    assert (parts.value(first), parts.value(second)) == (b"one", b"two")
+    for part in parts._parts.values():
+        part.made_at -= 2 * EVERY
+    found.ask(second)
+    time.sleep(0.1)
+    assert not found.texts
+    go.set()
+    assert sorted(found.all()) == [b"four", b"three"]
+    assert parts.made == 4
+
+
+class Found:
+    """What threads of their own are answered."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self.texts, self._threads = parts, list[bytes](), list[threading.Thread]()
+
+    def ask(self, seen: Seen) -> None:
+        def look() -> None:
+            self.texts.append(self._parts.value(seen))
+            connection.close()  # this thread's own
+
+        self._threads.append(threading.Thread(target=look))
+        self._threads[-1].start()
+
+    def all(self) -> list[bytes]:
+        for thread in self._threads:
+            thread.join(10)
+        return self.texts
 
 
 def test_roles_that_differ_in_nothing_a_page_shows_share_it(customer_owner: Person) -> None:
@@ -307,7 +384,8 @@ def test_who_has_a_pass_has_the_next_part_made_without_the_door(
 ) -> None:
     client = sign_in(customer_owner)
     polled(client)
-    monkeypatch.setattr(shared.parts, "_tick", 0.0)
+    (part,) = shared.parts._parts.values()
+    part.made_at -= EVERY + 1
     with CaptureQueriesContext(connection) as asked:
         again = polled(client)
     assert made() == 2
@@ -315,6 +393,7 @@ def test_who_has_a_pass_has_the_next_part_made_without_the_door(
     assert any("fleet_environment" in query["sql"] for query in asked.captured_queries)
     assert not any("session_data" in query["sql"] for query in asked.captured_queries)
     # What cannot be made is told as the page tells it.
+    part.made_at -= EVERY + 1
     monkeypatch.setattr("portal.views.traffic.traffic_page", _unavailable)
     assert polled(client).status_code == 503
 
