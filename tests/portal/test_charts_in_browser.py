@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pulse.store.client import Store
 from qcloud.kernel.clock import now
@@ -88,6 +89,40 @@ def test_one_request_alone_is_seen_in_every_chart(
         # The last percentile lies on top of the others, which are the same here.
         assert page.evaluate(_INK, "series-5") >= 12
         assert watch.findings == []
+
+
+def test_a_live_page_without_answers_says_since_when(
+    browser: Browser,
+    live_server: object,
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+) -> None:
+    with visit(browser, str(live_server), customer_owner) as (page, _watch):
+        page.goto("/c/acme/live")
+        badge = page.locator("[data-live-state]")
+        expect(badge).to_have_attribute("data-live-state", "live")
+        page.context.set_offline(True)
+        expect(badge).to_have_attribute("data-live-state", "lost", timeout=15_000)
+        said = badge.inner_text()
+        assert re.fullmatch(r"No answer since \d\d:\d\d:\d\d; asked again every few seconds", said)
+        page.wait_for_timeout(2_000)
+        assert badge.inner_text() == said, "the time stays that of the first"
+        page.context.set_offline(False)
+        expect(badge).to_have_attribute("data-live-state", "live", timeout=15_000)
+
+
+def test_without_scripts_nothing_pretends_to_be_live(
+    browser: Browser,
+    live_server: object,
+    world: World,  # noqa: ARG001
+    customer_owner: Person,
+) -> None:
+    with visit(browser, str(live_server), customer_owner, scripts=False) as (page, _watch):
+        page.goto("/c/acme/live")
+        assert "Live, every" not in page.inner_text("main")
+        assert page.locator("[data-plot]:visible").count() == 0
+        page.get_by_text("Show the numbers").first.click()
+        assert page.locator("table[data-series]").first.is_visible()
 
 
 def _around(at: datetime) -> tuple[datetime, datetime]:

@@ -1,3 +1,5 @@
+import { clock } from "./chart/format";
+
 // A live region asks again every few seconds. It rests while the page is hidden, and while
 // the pointer or the focus is in a part that would move away under it.
 const mayRest = "[data-rest]";
@@ -10,9 +12,32 @@ function isResting(region: HTMLElement): boolean {
   return false;
 }
 
+/** Since when a region has had no answer. */
+const lost = new WeakMap<Element, Date>();
+
 function show(region: HTMLElement, resting: boolean) {
   const badge = region.querySelector<HTMLElement>("[data-live-state]");
-  if (badge) badge.dataset.liveState = resting ? "resting" : "live";
+  if (!badge) return;
+  const since = lost.get(region);
+  badge.dataset.liveState = since ? "lost" : resting ? "resting" : "live";
+  const time = badge.querySelector("[data-live-since]");
+  if (since && time) time.textContent = clock(since.getTime() / 1000, document.body.dataset.zone || "UTC", false, true);
+}
+
+/** What stands on the page is old from the last answer on, and says so until the next one. */
+function watchAnswers() {
+  const regionOf = (event: Event) =>
+    (event as CustomEvent<{ ctx?: HtmxContext }>).detail?.ctx?.sourceElement?.closest?.<HTMLElement>("[data-live]");
+  document.addEventListener("htmx:error", (event) => {
+    const region = regionOf(event);
+    if (!region) return;
+    if (!lost.has(region)) lost.set(region, new Date());
+    show(region, false);
+  });
+  document.addEventListener("htmx:after:swap", (event) => {
+    const region = regionOf(event);
+    if (region) lost.delete(region);
+  });
 }
 
 function tick(region: HTMLElement) {
@@ -22,6 +47,7 @@ function tick(region: HTMLElement) {
 }
 
 export function startLive() {
+  watchAnswers();
   let elapsed = 0;
   setInterval(() => {
     elapsed += 1;
