@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from pulse.alerts.machine import Effect, Progress, step
+from pulse.alerts.machine import Effect, Progress, Reading, step
 from pulse.alerts.readings import Measured, readings
 from pulse.alerts.rules import MEASURES, Spec
 from pulse.store.client import Store
@@ -38,16 +38,26 @@ class Preview:
     points: tuple[tuple[datetime, float | None], ...]
     """The value that is nearest to firing in each stretch of time."""
     minutes_without_data: int
+    present: Measured | None = None
+    """Now, where nothing of the past is known."""
+    unit: str = ""
 
     @property
     def sentence(self) -> str:
         days = round((self.until - self.since) / timedelta(days=1))
         if not self.possible:
-            return "Only the present is known of this, so there is no preview."
+            return f"Only the present is known of this. {self._now}"
         if not self.firings:
             return f"Would not have fired in the last {days} days."
         times = "once" if len(self.firings) == 1 else f"{len(self.firings)} times"
         return f"Would have fired {times} in the last {days} days."
+
+    @property
+    def _now(self) -> str:
+        if self.present is None or self.present.value is None:
+            return "There is no data now."
+        would = "fire" if self.present.reading is Reading.BAD else "not fire"
+        return f"It is {self.present.value:,.4g} {self.unit} now, and would {would}."
 
 
 def preview(
@@ -62,7 +72,8 @@ def preview(
     until = moment.replace(second=0, microsecond=0)
     since = until - SPAN
     if not MEASURES[spec.measure].past:
-        return Preview(False, since, until, (), (), 0)
+        (present,) = readings(scope, spec, environment_id, until, until, store=store)
+        return Preview(False, since, until, (), (), 0, present, MEASURES[spec.measure].unit)
     found = readings(scope, spec, environment_id, since, until, store=store)
     return Preview(
         True,

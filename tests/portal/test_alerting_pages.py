@@ -12,6 +12,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from fleet.models import Agent
 from fleet.services import environment_create
 from notify.channels import channels
 from notify.models import Delivery
@@ -132,6 +133,31 @@ def test_a_rule_is_previewed_made_changed_and_removed(
     assert [r.enabled for r in rules(customer_owner.scope)] == [False]
     client.post(to("alert-rule-remove", made.id))
     assert rules(customer_owner.scope) == []
+
+
+def test_what_has_no_past_is_previewed_for_now(
+    client: Client, customer_owner: Person, world: World
+) -> None:
+    typed = RULE | {"measure": "silent_agents", "threshold": "0", "preview": "1"}
+    heard = client.post(to("alert-rule-create"), typed).content.decode()
+    assert "Only the present is known of this. It is 0 agents now, and would not fire." in heard
+    with unscoped("test"):
+        Agent.objects.filter(id=world.agent_id).update(last_heartbeat_at=now() - HOUR)
+    silent = client.post(to("alert-rule-create"), typed).content.decode()
+    assert "It is 1 agents now, and would fire." in silent
+    assert rules(customer_owner.scope) == []
+
+
+def test_who_may_not_change_a_rule_reads_it_in_closed_fields(
+    client: Client, customer_owner: Person, customer_viewer: Person
+) -> None:
+    assert client.post(to("alert-rule-create"), RULE).status_code == 302
+    (made,) = rules(customer_owner.scope)
+    closed = '<fieldset class="bare" disabled>'
+    page = text(sign_in(customer_viewer), to("alert-rule", made.id))
+    assert closed in page
+    assert "Your role does not include changing rules." in page
+    assert closed not in text(client, to("alert-rule", made.id))
 
 
 def test_what_is_no_traffic_is_not_narrowed_in_silence(client: Client) -> None:
