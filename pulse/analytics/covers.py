@@ -7,7 +7,7 @@ from typing import Final
 
 from pulse.rollups.manifest import gone_of, manifest_of
 from pulse.store.filters import TrafficFilter, micros, moment_of
-from pulse.store.rolled.cover import Cover, Manifest, cover
+from pulse.store.rolled.cover import Cover, Manifest, Units, cover, units
 from pulse.store.rolled.kinds import DAY, HOUR, MINUTE, QUARTER
 from pulse.store.rolled.read import Source, source_of
 from qcloud.kernel.scope import Scope
@@ -27,21 +27,39 @@ def cover_for_series(
     chosen: TrafficFilter, manifest: Manifest, step_us: int, source: Source
 ) -> Cover:
     """Buckets of ``step_us`` out of levels that divide it; minutes exist of the total alone."""
-    levels = [
+    levels = _levels_for(chosen, manifest, step_us, source)
+    return cover(*_range(chosen), manifest, levels=levels, without=source.without)
+
+
+def series_units(chosen: TrafficFilter, manifest: Manifest, step_us: int, source: Source) -> Units:
+    """As ``cover_for_series``, unit by unit."""
+    levels = _levels_for(chosen, manifest, step_us, source)
+    return units(*_range(chosen), manifest, levels=levels, without=source.without)
+
+
+def cover_for_ranks(chosen: TrafficFilter, manifest: Manifest, without: int) -> Cover:
+    """The whole range as one bucket."""
+    return cover(*_range(chosen), manifest, levels=_RANKED, without=without)
+
+
+def ranks_units(chosen: TrafficFilter, manifest: Manifest, without: int) -> Units:
+    """As ``cover_for_ranks``, unit by unit."""
+    return units(*_range(chosen), manifest, levels=_RANKED, without=without)
+
+
+def _levels_for(
+    chosen: TrafficFilter, manifest: Manifest, step_us: int, source: Source
+) -> list[int]:
+    return [
         level
         for level in _LEVELS
         if not step_us % (level * 1_000_000)
         and (level != MINUTE or _minutes(chosen, manifest, source))
     ]
-    return cover(
-        micros(chosen.since), micros(chosen.until), manifest, levels=levels, without=source.without
-    )
 
 
-def cover_for_ranks(chosen: TrafficFilter, manifest: Manifest, without: int) -> Cover:
-    """The whole range as one bucket."""
-    since, until = micros(chosen.since), micros(chosen.until)
-    return cover(since, until, manifest, levels=_RANKED, without=without)
+def _range(chosen: TrafficFilter) -> tuple[int, int]:
+    return micros(chosen.since), micros(chosen.until)
 
 
 def least_step(chosen: TrafficFilter, manifest: Manifest) -> int:

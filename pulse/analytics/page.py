@@ -18,6 +18,7 @@ from pulse.analytics.series import (
     status_series,
     totals_of,
 )
+from pulse.analytics.tiles.question import question_of
 from pulse.analytics.top import Ranking, prepared_rankings
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
@@ -49,12 +50,13 @@ def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = N
     Two questions asked at the same time. Raises ``StoreUnavailable``.
     """
     manifest = manifest_for(scope, chosen)
+    question = question_of(scope, chosen, manifest, store=store)
 
     def rank() -> dict[str, Ranking]:
-        return prepared_rankings(scope, chosen, TOPS, manifest, store=store)
+        return prepared_rankings(scope, chosen, TOPS, manifest, store=store, question=question)
 
     ranked = _pool.submit(copy_context().run, rank)
-    found = prepared_scan(scope, chosen, manifest, store)
+    found = prepared_scan(scope, chosen, manifest, store, question)
     return TrafficPage(
         totals=totals_of(found),
         requests=requests_series(found),

@@ -9,6 +9,7 @@ from typing import Final
 
 from pulse.analytics.covers import cover_for_series, kept_since, least_step, manifest_for
 from pulse.analytics.steps import Steps, steps_for
+from pulse.analytics.tiles.question import Question, question_of
 from pulse.store import series as store_series
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
@@ -110,16 +111,25 @@ def totals(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -
 
 def scan(scope: Scope, chosen: TrafficFilter, store: Store | None) -> Scan:
     """One pass over the range. Raises ``StoreUnavailable``."""
-    return prepared_scan(scope, chosen, manifest_for(scope, chosen), store)
+    manifest = manifest_for(scope, chosen)
+    question = question_of(scope, chosen, manifest, store=store)
+    return prepared_scan(scope, chosen, manifest, store, question)
 
 
 def prepared_scan(
-    scope: Scope, chosen: TrafficFilter, manifest: Manifest, store: Store | None
+    scope: Scope,
+    chosen: TrafficFilter,
+    manifest: Manifest,
+    store: Store | None,
+    question: Question | None = None,
 ) -> Scan:
     """``scan`` with what is known of the rollups: it asks the event store alone."""
     steps = steps_for(chosen.since, chosen.until, least=least_step(chosen, manifest))
     source = source_of(chosen)
-    if source is None:
+    held = question.series(steps) if question else None
+    if held is not None:
+        buckets, total = held
+    elif source is None:
         buckets, total = store_series.series(scope, chosen, steps.step_us, store=store)
     else:
         found = cover_for_series(chosen, manifest, steps.step_us, source)

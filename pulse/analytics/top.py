@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulse.analytics.covers import cover_for_ranks, manifest_for
+from pulse.analytics.tiles.question import Question, question_of
 from pulse.store import inventory, third_parties
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
@@ -82,7 +83,10 @@ def rankings(
 ) -> dict[str, Ranking]:
     """``top_many``, and what is not shown. Raises ``Invalid`` for another dimension."""
     manifest = manifest_for(scope, chosen)
-    return prepared_rankings(scope, chosen, dimensions, manifest, limit=limit, store=store)
+    question = question_of(scope, chosen, manifest, store=store)
+    return prepared_rankings(
+        scope, chosen, dimensions, manifest, limit=limit, store=store, question=question
+    )
 
 
 def prepared_rankings(
@@ -93,6 +97,7 @@ def prepared_rankings(
     *,
     limit: int = DEFAULT_LIMIT,
     store: Store | None = None,
+    question: Question | None = None,
 ) -> dict[str, Ranking]:
     """``rankings`` with what is known of the rollups: it asks the event store alone."""
     for name in dimensions:
@@ -103,8 +108,10 @@ def prepared_rankings(
     if without is None:
         plain = tops(scope, chosen, dimensions, most, store=store)
         return {name: Ranking(tuple(map(top_row, groups))) for name, groups in plain.items()}
-    found = cover_for_ranks(chosen, manifest, without)
-    ranked = ranks(scope, chosen, dimensions, most, found, store=store)
+    ranked = question.ranks(dimensions, most) if question else None
+    if ranked is None:
+        found = cover_for_ranks(chosen, manifest, without)
+        ranked = ranks(scope, chosen, dimensions, most, found, store=store)
     return {
         name: Ranking(tuple(map(top_row, one.groups)), one.other_values, one.other_requests)
         for name, one in ranked.items()

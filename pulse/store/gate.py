@@ -44,12 +44,19 @@ def ask(
 
 
 def ask_arrow(
-    scope: Scope, sql: str, parameters: Mapping[str, Any], *, store: Store | None = None
+    scope: Scope,
+    sql: str,
+    parameters: Mapping[str, Any],
+    *,
+    dictionaries: bool = False,
+    store: Store | None = None,
 ) -> pa.Table:
-    """As ``ask``, in columns."""
+    """As ``ask``, in columns; ``dictionaries``: of LowCardinality each value once, and indices."""
     _refuse_past_the_filter(sql)
     chosen = store or default_store()
     settings = {"additional_table_filters": _filters(chosen, _condition(scope)), "readonly": 1}
+    if dictionaries:
+        settings["output_format_arrow_low_cardinality_as_dictionary"] = 1
     client = chosen.client()
     with unavailable(chosen.settings):
         found: pa.Table = client.query_arrow(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pulse import analytics
 from pulse.analytics.covers import cover_for_ranks, cover_for_series, manifest_for
 from pulse.analytics.steps import steps_for
+from pulse.analytics.tiles.question import question_of
 from pulse.models import Load
 from pulse.rollups import forget_old_versions, merging, rebuild, rebuild_touched
 from pulse.rollups.spans import MAX_SPANS, spans_of
@@ -28,6 +29,7 @@ from pulse.store.gate import ask_as_system
 from pulse.store.rolled import kinds, read, write
 from pulse.store.rolled.cover import MAX_SPANS as MAX_RAW
 from pulse.store.rolled.cover import Manifest, cover
+from pulse.store.rolled.kinds import VALUES
 from pulse.store.tops import tops
 from pulse.tables.rollups import RollupDay, TouchedSpan
 from qcloud.kernel.ids import new_id
@@ -126,6 +128,9 @@ def compare(store: Store, scope: Scope = OWNER, *, few: bool = True) -> int:
                 found = cover_for_series(chosen, manifest, step, source)
                 rolled += sum(len(part.versions) for part in found.rolled)
                 assert read.series(scope, chosen, step, source, found, store=store) == expected
+                question = question_of(scope, chosen, manifest, store=store)
+                assert question
+                assert question.series(steps_for(since, until)) == expected
             compare_ranks(store, scope, chosen, manifest)
     return rolled
 
@@ -137,6 +142,10 @@ def compare_ranks(store: Store, scope: Scope, chosen: TrafficFilter, manifest: M
         expected = tops(scope, chosen, names, 1_000, store=store)
         found = cover_for_ranks(chosen, manifest, without)
         ranked = read.ranks(scope, chosen, names, 3, found, store=store)
+        kinds = [name for name in names if name in VALUES]
+        question = question_of(scope, chosen, manifest, store=store)
+        assert question
+        assert question.ranks(kinds, 3) == {kind: ranked[kind] for kind in kinds}
         for name in names:
             assert list(ranked[name].groups) == expected[name][:3]
             rest = expected[name][3:]

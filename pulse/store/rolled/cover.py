@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulse.store.rolled.kinds import DAY, HOUR, MINUTE, QUARTER, flags_of
+from pulse.store.rolled.kinds import DAY, HOUR, MINUTE, QUARTER
 
 _MICRO: Final = 1_000_000
 MAX_SPANS: Final = 24
@@ -46,6 +46,26 @@ class Rolled:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """What stands under one version: ``[since, until)`` (seconds) in rows of one level. Of
+    minutes it is a part of the quarter that has the version.
+    """
+
+    level: int
+    since: int
+    until: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Units:
+    """As ``Cover``, unit by unit; stretches of requests as they are, however many."""
+
+    raw: tuple[Span, ...]
+    rolled: tuple[Unit, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cover:
     """Every moment of a range once: in ``raw`` (microseconds) or in ``rolled``."""
 
@@ -69,43 +89,52 @@ def cover(
     return _Filling(manifest, levels, without).fill(since, until)
 
 
+def units(
+    since: int, until: int, manifest: Manifest, *, levels: Sequence[int], without: int = 0
+) -> Units:
+    """As ``cover``, for those who know what stands under a version."""
+    return _Filling(manifest, levels, without).units(since, until)
+
+
 class _Filling:
     def __init__(self, manifest: Manifest, levels: Sequence[int], without: int) -> None:
         self._levels = levels
-        dirty = list(manifest.dirty)
+        dirty = joined(manifest.dirty)
         self._usable: dict[int, dict[int, int]] = {}
         for length in UNITS:
             known = manifest.versions.get(length, {})
+            met = {start for span in dirty for start in present(known, *span, length)}
             self._usable[length] = {
                 start: version
-                for start, version in sorted(known.items())
-                if not flags_of(version) & without and not _meets(start, start + length, dirty)
+                for start, version in known.items()
+                if not version & without and start not in met
             }
         lacking = [
             (start, start + QUARTER)
             for start, version in manifest.versions.get(QUARTER, {}).items()
-            if flags_of(version) & without
+            if version & without
         ]
         self._raw_only = joined([*dirty, *lacking])
         self._raw: list[Span] = []
         self._found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
 
-    def fill(self, since: int, until: int) -> Cover:
+    def units(self, since: int, until: int) -> Units:
         self._days(since, until, 0)
-        spans, dropped = _few(joined(self._raw))
-        rolled = []
-        for level, entries in sorted(self._found.items()):
-            kept = [e for e in entries if not _meets(e[0] * _MICRO, e[1] * _MICRO, dropped)]
-            if kept:
-                rolled.append(
-                    Rolled(
-                        level,
-                        min(e[0] for e in kept),
-                        max(e[1] for e in kept),
-                        tuple(sorted(e[2] for e in kept)),
-                    )
-                )
-        return Cover(tuple(spans), tuple(rolled))
+        rolled = (
+            Unit(level, *entry)
+            for level, entries in sorted(self._found.items())
+            for entry in sorted(entries)
+        )
+        return Units(tuple(joined(self._raw)), tuple(rolled))
+
+    def fill(self, since: int, until: int) -> Cover:
+        found = self.units(since, until)
+        spans, dropped = _few(list(found.raw))
+        kept: dict[int, list[Unit]] = defaultdict(list)
+        for unit in found.rolled:
+            if not _meets(unit.since * _MICRO, unit.until * _MICRO, dropped):
+                kept[unit.level].append(unit)
+        return Cover(tuple(spans), tuple(_of_level(level, kept[level]) for level in kept))
 
     def _days(self, since: int, until: int, depth: int) -> None:
         """Whole units of this length first; what is left with shorter ones."""
@@ -130,19 +159,19 @@ class _Filling:
         self._days(place, until, depth + 1)
 
     def _within(self, length: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
-        for start, version in self._usable[length].items():
-            if begin <= start * _MICRO and (start + length) * _MICRO <= end:
-                yield start, version
+        usable = self._usable[length]
+        for start in present(usable, begin // _MICRO, end // _MICRO, length):
+            yield start, usable[start]
 
     def _minutes(self, since: int, until: int) -> None:
         """Parts of quarters: by the minute where that is allowed, raw at the edges."""
         for low, high in self._raw_only:
             self._add_raw(max(low * _MICRO, since), min(high * _MICRO, until))
-        for start, version in self._usable[QUARTER].items():
+        usable = self._usable[QUARTER]
+        for start in present(usable, since // _MICRO, -(-until // _MICRO), QUARTER):
+            version = usable[start]
             low = max(start * _MICRO, since)
             high = min((start + QUARTER) * _MICRO, until)
-            if low >= high:
-                continue
             begin, end = _up(low, MINUTE * _MICRO), _down(high, MINUTE * _MICRO)
             if MINUTE not in self._levels or begin >= end:
                 self._add_raw(low, high)
@@ -154,6 +183,11 @@ class _Filling:
     def _add_raw(self, since: int, until: int) -> None:
         if since < until:
             self._raw.append((since, until))
+
+
+def _of_level(level: int, units: Sequence[Unit]) -> Rolled:
+    since, until = min(u.since for u in units), max(u.until for u in units)
+    return Rolled(level, since, until, tuple(sorted(u.version for u in units)))
 
 
 def _few(spans: list[Span]) -> tuple[list[Span], list[Span]]:
@@ -174,6 +208,17 @@ def joined(spans: Sequence[Span]) -> list[Span]:
         else:
             found.append((low, high))
     return found
+
+
+def present(known: Mapping[int, int], low: int, high: int, length: int) -> list[int]:
+    """Where the known units of this length begin that meet ``[low, high)``, seconds; sorted.
+
+    Ranges may be decades long, and so may what is known of one.
+    """
+    starts = range(_down(low, length), high, length)
+    if len(starts) <= len(known):
+        return [start for start in starts if start in known]
+    return sorted(start for start in known if starts.start <= start < high)
 
 
 def _meets(low: int, high: int, spans: Sequence[Span]) -> bool:

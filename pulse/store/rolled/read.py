@@ -62,19 +62,27 @@ class Ranked:
 
 def source_of(chosen: TrafficFilter) -> Source | None:
     """Where sums under this filter stand; ``None``: the requests alone can tell."""
-    if any(getattr(chosen, name) for name in _ONLY_RAW):
+    given = narrowed(chosen)
+    if given is None:
         return None
-    given = {
-        kind: getattr(chosen, name)
-        for name, kind in _DIMENSIONS.items()
-        if getattr(chosen, name) not in ("", None)
-    }
     if not given:
         return Source("total")
     if len(given) > 1:
         return Source("cube")
     ((kind, value),) = given.items()
-    return Source(kind, _CLASSES[value] if kind == "class" else str(value))
+    return Source(kind, value)
+
+
+def narrowed(chosen: TrafficFilter) -> dict[str, str] | None:
+    """The filter as kinds and their values; ``None``: rollups do not know all of it."""
+    if any(getattr(chosen, name) for name in _ONLY_RAW):
+        return None
+    given = {kind: getattr(chosen, name) for name, kind in _DIMENSIONS.items()}
+    return {
+        kind: _CLASSES[value] if kind == "class" else str(value)
+        for kind, value in given.items()
+        if value not in ("", None)
+    }
 
 
 def ranks_from(chosen: TrafficFilter, kinds: Sequence[str]) -> int | None:
@@ -103,7 +111,7 @@ def series(
     branches = [
         f"SELECT {bucket} AS b, {_RAW}, {HISTOGRAM} AS histogram FROM requests"  # noqa: S608
         f" WHERE {where} AND {spans} GROUP BY b"
-        for spans in _raw_conditions(found.raw)
+        for spans in raw_conditions(found.raw)
     ]
     rolled_where = _rolled_where(scope, chosen, source)
     levels = [_level(index, part) for index, part in enumerate(found.rolled)]
@@ -238,7 +246,7 @@ def _branches(
     parts = [
         apart
         % f"SELECT {cells}, {wanted.raw} FROM requests WHERE {where} AND {spans} GROUP BY {keys}"  # noqa: S608
-        for spans in _raw_conditions(found.raw)
+        for spans in raw_conditions(found.raw)
     ]
     rolled_where = _rolled_where(scope, chosen, Source("cube"))
     levels = [_level(index, part) for index, part in enumerate(found.rolled)]
@@ -257,7 +265,7 @@ def _branches(
     return " UNION ALL ".join(parts), {**parameters, **_versions(found)}
 
 
-def _raw_conditions(spans: Sequence[Span]) -> list[str]:
+def raw_conditions(spans: Sequence[Span]) -> list[str]:
     """One condition for all spans; none for no span."""
     if not spans:
         return []
@@ -293,4 +301,4 @@ def _environments(chosen: TrafficFilter) -> str:
     return " AND environment_id IN {environments:Array(UUID)}" if chosen.environments else ""
 
 
-__all__ = ["Ranked", "Source", "ranks", "ranks_from", "series", "source_of"]
+__all__ = ["Ranked", "Source", "narrowed", "ranks", "ranks_from", "series", "source_of"]

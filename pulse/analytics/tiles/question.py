@@ -1,0 +1,190 @@
+"""Series and rankings of a filter out of tiles, equal to what the engine gives.
+
+Whoever asks must be ready to hear ``None``: rollups do not know the filter, or what it takes is
+too large for the memory, and the engine is asked as ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Final
+
+import numpy as np
+
+from pulse.analytics.covers import ranks_units, series_units
+from pulse.analytics.steps import Steps
+from pulse.analytics.tiles.cache import Cache
+from pulse.analytics.tiles.choice import Choice, choice_of
+from pulse.analytics.tiles.columns import Cells, Requests, Tile, Values
+from pulse.analytics.tiles.plan import Key, Piece, Plan, plan
+from pulse.analytics.tiles.ranking import Ranks, pairs_of_cells, pairs_of_values
+from pulse.analytics.tiles.reading import Reader
+from pulse.analytics.tiles.strings import Strings
+from pulse.analytics.tiles.summing import Chart
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter
+from pulse.store.rolled.cover import Manifest, Span
+from pulse.store.rolled.kinds import DAY, HOUR, QUARTER, VALUES
+from pulse.store.rolled.read import Ranked, Source, ranks_from, source_of
+from pulse.store.series import Sums
+from qcloud.kernel.env import Env
+from qcloud.kernel.scope import Scope, Tier
+
+_TOGETHER: Final = {DAY: 7 * DAY, HOUR: 6 * HOUR, QUARTER: HOUR}
+_MIB: Final = 1024**2
+_DEFAULT_MIB: Final = 256
+
+
+@lru_cache(maxsize=1)
+def the_cache() -> Cache:
+    """The one of the process. Raises ``SettingError``."""
+    most = Env().integer("QCLOUD_TILES_MEMORY", _DEFAULT_MIB * _MIB, low=0, high=1024**4)
+    return Cache(most)
+
+
+def question_of(
+    scope: Scope, chosen: TrafficFilter, manifest: Manifest, *, store: Store | None = None
+) -> Question | None:
+    """``None``: the engine alone can answer."""
+    source, cache = source_of(chosen), the_cache()
+    if source is None or scope.tier is not Tier.CUSTOMER or not cache.most_bytes:
+        return None
+    return Question(chosen, manifest, source, Reader(scope, store, cache))
+
+
+class Question:
+    """What is asked of one range under one filter."""
+
+    def __init__(
+        self, chosen: TrafficFilter, manifest: Manifest, source: Source, reader: Reader
+    ) -> None:
+        self._chosen = chosen
+        self._manifest = manifest
+        self._source = source
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._live: dict[tuple[Span, ...], Requests | None] = {}
+
+    def series(self, steps: Steps) -> tuple[dict[int, Sums], Sums | None] | None:
+        """As ``pulse.store.rolled.read.series``. Raises ``StoreUnavailable``."""
+        found = series_units(self._chosen, self._manifest, steps.step_us, self._source)
+        planned = plan(found, self._manifest, [self._source.kind])
+        read = self._read(planned)
+        if planned is None or read is None:
+            return None
+        tiles, live = read
+        chart = Chart(self._strings, self._choice(), steps.step_us, steps.numbers)
+        for piece in (*planned.rolled, *planned.quarters):
+            chart.add(piece, tiles[piece.key])
+        if live is not None:
+            for low, high in planned.live:
+                chart.add_requests(live, low, high)
+        return chart.result()
+
+    def ranks(self, kinds: Sequence[str], limit: int) -> dict[str, Ranked] | None:
+        """As ``pulse.store.rolled.read.ranks``. Raises ``StoreUnavailable``."""
+        without = ranks_from(self._chosen, kinds)
+        if without is None or not set(kinds) <= set(VALUES):
+            return None
+        total = self._source.kind == "total"
+        found = ranks_units(self._chosen, self._manifest, without)
+        planned = plan(found, self._manifest, kinds if total else ["cube"])
+        read = self._read(planned)
+        if planned is None or read is None:
+            return None
+        return self._ranked(planned, *read, kinds, limit)
+
+    def _ranked(
+        self,
+        planned: Plan,
+        tiles: Mapping[Key, Tile],
+        live: Requests | None,
+        kinds: Sequence[str],
+        limit: int,
+    ) -> dict[str, Ranked]:
+        chosen = self._choice()
+        ranks = {kind: Ranks(self._strings, kind, chosen) for kind in kinds}
+        for keys in _neighbours(planned.rolled):
+            self._add(ranks, keys, [tiles[key] for key in keys], chosen)
+        for piece in planned.quarters:
+            _add_requests(ranks, tiles[piece.key], chosen, piece.since, piece.until)
+        if live is not None:
+            for low, high in planned.live:
+                _add_requests(ranks, live, chosen, low, high)
+        return {kind: found.result(limit) for kind, found in ranks.items()}
+
+    def _add(
+        self,
+        ranks: Mapping[str, Ranks],
+        keys: tuple[Key, ...],
+        tiles: Sequence[Tile],
+        chosen: Choice,
+    ) -> None:
+        cells = [tile for tile in tiles if isinstance(tile, Cells)]
+        values = [tile for tile in tiles if isinstance(tile, Values)]
+        if values:
+            pairs = self._reader.derived(keys, partial(pairs_of_values, values))
+            ranks[keys[0].part].add_pairs(pairs, 0)
+        elif cells and len(chosen.given) > 1:
+            for tile in cells:
+                rows = np.flatnonzero(chosen.mask(tile))
+                for found in ranks.values():
+                    found.add_cells(tile, rows)
+        elif cells:
+            first = chosen.kind
+            for kind, found in ranks.items():
+                make = partial(pairs_of_cells, cells, first, kind)
+                pairs = self._reader.derived((keys, first, kind), make)
+                found.add_pairs(pairs, chosen.given[first])
+
+    def _read(self, planned: Plan | None) -> tuple[dict[Key, Tile], Requests | None] | None:
+        """The tiles and the live requests of a plan; ``None``: too large."""
+        if planned is None:
+            return None
+        tiles = self._reader.tiles(p.key for p in (*planned.rolled, *planned.quarters))
+        if tiles is None:
+            return None
+        if not planned.live:
+            return tiles, None
+        with self._lock:
+            # Series and rankings ask from two threads, mostly for the same.
+            if planned.live not in self._live:
+                self._live[planned.live] = self._reader.live(self._chosen, planned.live)
+            live = self._live[planned.live]
+        return None if live is None else (tiles, live)
+
+    def _choice(self) -> Choice:
+        """Made last: tiles may have brought the texts of which it is."""
+        return choice_of(self._chosen, self._strings)
+
+    @property
+    def _strings(self) -> Strings:
+        return self._reader.shelf.strings
+
+
+def _add_requests(
+    ranks: Mapping[str, Ranks], tile: Tile, chosen: Choice, since: int, until: int
+) -> None:
+    if not isinstance(tile, Requests):
+        return
+    taken = chosen.mask(tile) & (tile.moments >= since) & (tile.moments < until)
+    rows = np.flatnonzero(taken)
+    for found in ranks.values():
+        found.add_requests(tile, rows)
+
+
+def _neighbours(pieces: Sequence[Piece]) -> list[tuple[Key, ...]]:
+    """Tiles that are added up once and kept so: days of a week, hours of a shift, quarters of an
+    hour.
+    """
+    found: dict[tuple[str, int, int], list[Key]] = defaultdict(list)
+    for piece in pieces:
+        key = piece.key
+        found[key.part, key.level, key.since // _TOGETHER[key.level]].append(key)
+    return [tuple(keys) for keys in found.values()]
+
+
+__all__ = ["Question", "question_of", "the_cache"]

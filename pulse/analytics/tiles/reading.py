@@ -1,0 +1,131 @@
+"""Tiles out of memory, and out of the event store where they are not in memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from pulse.analytics.tiles.cache import Cache, Shelf
+from pulse.analytics.tiles.columns import EMPTY, Pairs, Requests, Tile
+from pulse.analytics.tiles.loading import cells_by_version, requests_of, values_by_version
+from pulse.analytics.tiles.plan import REQUESTS, Key
+from pulse.store.client import Store
+from pulse.store.filters import TrafficFilter
+from pulse.store.rolled.columns import cells_under, requests_within, sizes, values_under
+from pulse.store.rolled.cover import Span, Unit
+from pulse.store.rolled.kinds import QUARTER
+from qcloud.kernel.scope import Scope
+
+MAX_REQUESTS: Final = 300_000
+"""Single requests that one question reads at once; more of them the engine counts itself."""
+_ROW_BYTES: Final = 160
+_KEY_BYTES: Final = 16
+"""Of a row of rollups and of an entry of its histogram while they are read, about."""
+_SHARE: Final = 2
+"""A question may fill one part in so many of the memory."""
+_MICRO: Final = 1_000_000
+
+
+class Reader:
+    """What one question reads, as one person may see it."""
+
+    def __init__(self, scope: Scope, store: Store | None, cache: Cache) -> None:
+        self._scope = scope
+        self._store = store
+        self._cache = cache
+        # Who is limited to environments has tiles of these alone: the gate cut them.
+        owner = (store.settings if store else None, scope.account_id, scope.environments)
+        self.shelf: Shelf = cache.shelf(owner)
+
+    def tiles(self, keys: Iterable[Key]) -> dict[Key, Tile] | None:
+        """All of them; ``None``: together they are too large for the memory.
+
+        Raises ``StoreUnavailable``.
+        """
+        found: dict[Key, Tile] = {}
+        missing = []
+        for key in dict.fromkeys(keys):
+            tile = self._cache.get(self.shelf, key)
+            if tile is None:
+                missing.append(key)
+            else:
+                found[key] = tile
+        for wanted in _together(missing):
+            read = self._requests(wanted) if wanted[0].part == REQUESTS else self._rolled(wanted)
+            if read is None:
+                return None
+            for key, tile in read.items():
+                self._cache.put(self.shelf, key, tile)
+            found |= read
+        return found
+
+    def live(self, chosen: TrafficFilter, spans: Sequence[Span]) -> Requests | None:
+        """The requests of these spans that the filter takes, as they are now; ``None``: there
+        are too many.
+        """
+        if self.shelf.is_refused("live"):
+            return None
+        table = requests_within(
+            self._scope, spans, MAX_REQUESTS + 1, chosen=chosen, store=self._store
+        )
+        if table.num_rows > MAX_REQUESTS:
+            self.shelf.refuse("live")
+            return None
+        return requests_of(table, self.shelf.strings)
+
+    def derived(self, key: Hashable, make: Callable[[], Pairs]) -> Pairs:
+        """What is made of a tile, kept beside it."""
+        found = self._cache.get(self.shelf, key)
+        if not isinstance(found, Pairs):
+            found = make()
+            self._cache.put(self.shelf, key, found)
+        return found
+
+    def _rolled(self, keys: list[Key]) -> dict[Key, Tile] | None:
+        name = frozenset(keys)
+        if self.shelf.is_refused(name):
+            return None
+        units = list(dict.fromkeys(key.unit for key in keys))
+        kinds = list(dict.fromkeys(key.part for key in keys))
+        found = sizes(self._scope, units, kinds, store=self._store).values()
+        size = sum(one.rows * _ROW_BYTES + one.keys * _KEY_BYTES for one in found)
+        if size > self._cache.most_bytes // _SHARE:
+            self.shelf.refuse(name)
+            return None
+        tiles: Mapping[tuple[str, int], Tile]
+        if kinds == ["cube"]:
+            table = cells_under(self._scope, units, store=self._store)
+            tiles = cells_by_version(table, self.shelf.strings)
+        else:
+            table = values_under(self._scope, units, kinds, store=self._store)
+            tiles = values_by_version(table, self.shelf.strings)
+        # A version may have no rows of a kind: nothing happened in what was counted.
+        return {key: tiles.get((key.part, key.version), EMPTY) for key in keys}
+
+    def _requests(self, keys: list[Key]) -> dict[Key, Tile] | None:
+        name = frozenset(keys)
+        if self.shelf.is_refused(name):
+            return None
+        spans = [(key.since * _MICRO, (key.since + QUARTER) * _MICRO) for key in keys]
+        table = requests_within(self._scope, spans, MAX_REQUESTS + 1, store=self._store)
+        if table.num_rows > MAX_REQUESTS:
+            self.shelf.refuse(name)
+            return None
+        found = requests_of(table, self.shelf.strings)
+        starts = found.moments // (QUARTER * _MICRO) * QUARTER
+        return {key: found.only(np.flatnonzero(starts == key.since)) for key in keys}
+
+
+def _together(keys: Sequence[Key]) -> list[list[Key]]:
+    """Those that one statement reads: of one level, and the same units of several kinds."""
+    by_kind: dict[tuple[str, int], list[Key]] = defaultdict(list)
+    for key in keys:
+        by_kind[key.part, key.level].append(key)
+    found: dict[tuple[bool, frozenset[Unit]], list[Key]] = defaultdict(list)
+    for (kind, _), some in by_kind.items():
+        plain = kind not in ("cube", REQUESTS)
+        found[plain, frozenset(key.unit for key in some)] += some
+    return list(found.values())
