@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -16,16 +15,26 @@ from identity.quotas import events_limits
 from pulse.alerts.expiring import first_expiries
 from pulse.alerts.machine import Reading
 from pulse.alerts.rules import MEASURES, Spec
+from pulse.analytics import Totals, totals
+from pulse.analytics.covers import cover_for_series, manifest_for
 from pulse.inventory.selectors import noticed_between, refused_calls
 from pulse.issues.selectors import opened_between
 from pulse.metering import usage_hours
 from pulse.store.certificates import KEPT, certificate_looks
 from pulse.store.client import Store
-from pulse.store.filters import TrafficFilter
-from pulse.store.ticks import Tick, ticks
+from pulse.store.filters import TrafficFilter, micros
+from pulse.store.rolled.cover import Cover, whole
+from pulse.store.rolled.read import source_of
+from pulse.store.ticks import Tick, percentiles, ticks, widened
 from qcloud.kernel.scope import Scope
 
 MINUTE: Final = timedelta(minutes=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LEVELS: Final = {"p95": 0.95, "p99": 0.99}
+_LONG: Final = timedelta(hours=1)
+"""Requests of a longer time are not read one by one where rollups can tell."""
+_FEW: Final = 3
+"""Minutes that are judged one by one: the beat comes every half minute."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -91,9 +100,58 @@ def _traffic(asked: _Asked) -> Values:
     # A range must not be empty; one minute alone would be.
     until = max(asked.last, asked.first + MINUTE)
     chosen = TrafficFilter(asked.first, until, environments=asked.places, **filters)
-    for tick in ticks(asked.scope, chosen, asked.window, store=asked.store):
-        if tick.at <= asked.last:
-            yield tick.at, _value(asked.spec, tick)
+    few = asked.window > _LONG and asked.last - asked.first < _FEW * MINUTE
+    if few and asked.spec.measure in _OF_TOTALS:
+        values = _one_by_one(asked, chosen)
+    elif asked.spec.measure in _LEVELS:
+        values = _percentiles(asked, chosen)
+    else:
+        found = ticks(asked.scope, chosen, asked.window, store=asked.store)
+        values = ((tick.at, _value(asked.spec, tick)) for tick in found)
+    for at, value in values:
+        if at <= asked.last:
+            yield at, value
+
+
+def _one_by_one(asked: _Asked, chosen: TrafficFilter) -> Values:
+    """Few long windows: sums of a range each, out of rollups where they exist."""
+    for at in asked.minutes:
+        sums = totals(
+            asked.scope, replace(chosen, since=at - asked.window, until=at), store=asked.store
+        )
+        yield at, _OF_TOTALS[asked.spec.measure](asked.spec, sums)
+
+
+def _percentiles(asked: _Asked, chosen: TrafficFilter) -> Values:
+    found = percentiles(
+        asked.scope, chosen, asked.window, _LEVELS[asked.spec.measure],
+        _cover(asked.scope, widened(chosen, asked.window)), store=asked.store,
+    )  # fmt: skip
+    for at, value in found:
+        yield at, None if value is None else value / 1_000
+
+
+def _cover(scope: Scope, chosen: TrafficFilter) -> Cover:
+    """Minutes of rollups where there are any, and where looking for them is worth it."""
+    source = source_of(chosen)
+    if source is None or source.kind != "total" or chosen.until - chosen.since <= _LONG:
+        return whole(micros(chosen.since), micros(chosen.until))
+    manifest = manifest_for(scope, chosen)
+    return cover_for_series(chosen, manifest, int(MINUTE / _MICROSECOND), source)
+
+
+def _error_rate(sums: Totals) -> float | None:
+    failed = sums.status_5xx + sums.no_response
+    return 100 * failed / sums.requests if sums.requests else None
+
+
+_OF_TOTALS: Final[dict[str, Callable[[Spec, Totals], float | None]]] = {
+    "requests": lambda spec, sums: sums.requests / spec.window,
+    "error_rate": lambda _spec, sums: _error_rate(sums),
+    "p95": lambda _spec, sums: sums.p95_ms,
+    "p99": lambda _spec, sums: sums.p99_ms,
+}
+"""Not of bytes: agents may report more than sums of rollups hold."""
 
 
 def _value(spec: Spec, tick: Tick) -> float | None:
@@ -101,12 +159,7 @@ def _value(spec: Spec, tick: Tick) -> float | None:
         return tick.requests / spec.window
     if spec.measure == "throughput":
         return tick.bytes / 1000 / spec.window
-    if tick.requests == 0:
-        return None
-    if spec.measure == "error_rate":
-        return 100 * tick.errors / tick.requests
-    value = (tick.p95_us if spec.measure == "p95" else tick.p99_us) / 1000
-    return None if math.isnan(value) else value
+    return 100 * tick.errors / tick.requests if tick.requests else None
 
 
 def _counted(asked: _Asked) -> Values:
