@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -45,6 +45,23 @@ def actor_for(
     request_id: str,
     proved_at: datetime | None = None,
 ) -> Actor | None:
+    """As ``actor_in``, of the account with that short name; ``None`` also where there is none."""
+    with unscoped("whether a person works for the account that an address names", savepoint=False):
+        row = Account.objects.filter(slug=account_slug).first()
+        if row is None:
+            return None
+        whole = Scope(row.id, row.account_path, Tier(row.tier))
+        return actor_in(user, whole, ip=ip, request_id=request_id, proved_at=proved_at)
+
+
+def actor_in(
+    user: User | Nobody,
+    account: Scope,
+    *,
+    ip: str,
+    request_id: str,
+    proved_at: datetime | None = None,
+) -> Actor | None:
     """The person as it acts for the account; ``None`` for a stranger to it.
 
     A member acts by its role; somebody of an account above who opened delegated access acts as
@@ -54,10 +71,9 @@ def actor_for(
     if not user.is_active or user.id is None:
         return None
     with unscoped("whether a person works for the account that an address names", savepoint=False):
-        row = Account.objects.filter(slug=account_slug).first()
-        standing = standing_of(row) if row else None
-        found = _place(user.id, row) if row and standing and not standing.is_gone else None
-    if standing is None or found is None:
+        standing = standing_of(account.path)
+        found = None if standing.is_gone else _place(user.id, account)
+    if found is None:
         return None
     return Actor(
         kind="staff",
@@ -83,11 +99,11 @@ class _Found:
     delegation: Delegation | None = None
 
 
-def _place(user_id: UUID, account: Account) -> _Found | None:
-    member = member_row(user_id, account.id)
+def _place(user_id: UUID, account: Scope) -> _Found | None:
+    member = member_row(user_id, account.account_id)
     if member is None:
         return _guest(user_id, account)
-    scope = scope_in(account, member)
+    scope = replace(account, environments=limit_of(member))
     return _Found(scope, rights(scope, member), member.role_label)
 
 
@@ -128,8 +144,8 @@ def composed(names: list[str]) -> frozenset[Permission]:
     return frozenset(known[name] for name in names if name in known)
 
 
-def _guest(user_id: UUID, account: Account) -> _Found | None:
-    access = running(user_id, account.id)
+def _guest(user_id: UUID, scope: Scope) -> _Found | None:
+    access = running(user_id, scope.account_id)
     home = Account.objects.filter(id=access.home_id).first() if access else None
     if access is None or home is None or not may_look(user_id, home):
         return None
@@ -137,10 +153,10 @@ def _guest(user_id: UUID, account: Account) -> _Found | None:
     if member is None:
         return None
     home_scope = scope_in(home, member)
-    scope = Scope(account.id, account.account_path, Tier(account.tier))
+    given = granted(scope.account_id, home.id)
     return _Found(
         scope,
-        delegated(rights(home_scope, member), scope.tier, granted(account.id, home.id)),
+        delegated(rights(home_scope, member), scope.tier, given),
         GUEST,
         Delegation(
             id=access.id,

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Case, IntegerField, Q, Value, When
 from django.db.models.functions import Lower
 
-from identity.actors import actor_for
+from identity.actors import actor_for, actor_in
 from identity.infos import (
     AccountInfo,
     Ancestor,
@@ -55,6 +55,7 @@ __all__ = [
     "ViewInfo",
     "account_info",
     "actor_for",
+    "actor_in",
     "delegation_info",
     "grant_info",
     "invitation_info",

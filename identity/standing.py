@@ -21,11 +21,9 @@ class Standing:
     """Being erased, or erased: nobody enters."""
 
 
-def standing_of(row: Account) -> Standing:
-    """In system mode: an account sees nobody above it."""
-    states = set(
-        Account.objects.filter(id__in=ids_on(row.account_path)).values_list("state", flat=True)
-    )
+def standing_of(path: str) -> Standing:
+    """Of the account with this path. In system mode: an account sees nobody above it."""
+    states = set(Account.objects.filter(id__in=ids_on(path)).values_list("state", flat=True))
     return Standing(
         is_suspended=AccountState.SUSPENDED in states,
         is_closing=AccountState.CLOSING in states,

@@ -25,7 +25,7 @@ from identity.mfa import Demand
 from identity.selectors import (
     AccountInfo,
     account_by_slug,
-    actor_for,
+    actor_in,
     door_reads,
     root_account,
 )
@@ -209,9 +209,9 @@ def _account(request: HttpRequest, slug: str) -> AccountInfo | None:
 def _actor(request: HttpRequest, account: AccountInfo | None) -> Actor | None:
     if account is None:
         return None
-    return actor_for(
+    return actor_in(
         request.user,  # type: ignore[arg-type]  # a User: the door lets nobody else this far
-        account.slug,
+        account.scope,
         ip=client_ip(request),
         request_id=request.request_id,  # type: ignore[attr-defined]
         proved_at=session.proved_at if (session := session_of(request)) else None,

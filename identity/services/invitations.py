@@ -167,7 +167,7 @@ def _accept(row: Invitation, account: Account, user: User, ip: str, request_id: 
     place = account_info(account).scope
     # Locked: two first owners who agree at once would both find the account empty.
     Account.objects.select_for_update().get(id=account.id)
-    standing = standing_of(account)
+    standing = standing_of(account.account_path)
     if standing.is_gone or standing.is_closing or standing.is_suspended:
         state = "suspended" if standing.is_suspended else "closing"
         raise Conflict(f"{account.name} is {state}: nobody can join it now.")

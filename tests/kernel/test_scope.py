@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import replace
+
 import pytest
 from django.db import connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 
 from qcloud.kernel.errors import ScopeMissing
 from qcloud.kernel.ids import new_id
@@ -69,6 +75,66 @@ def test_scopes_nest_and_come_back() -> None:
         with unscoped("test"):
             assert database_settings()[0] == "system"
         assert database_settings() == settings_of(outer)
+
+
+def test_what_only_reads_in_the_scope_that_is_open_asks_the_database_nothing_more() -> None:
+    scope = a_scope()
+    with scoped(scope), CaptureQueriesContext(connection) as asked:
+        with scoped(scope, savepoint=False):
+            assert current_scope() == scope
+        assert not asked.captured_queries
+        with scoped(scope):
+            assert database_settings() == settings_of(scope)
+        begin, _, end = (query["sql"].split()[0] for query in asked.captured_queries)
+        assert (begin, end) == ("SAVEPOINT", "RELEASE")
+    with unscoped("test"), CaptureQueriesContext(connection) as asked:
+        with unscoped("another reason", savepoint=False):
+            pass
+        assert not asked.captured_queries
+    assert database_settings() == ("", "", "")
+
+
+def test_what_only_reads_in_another_scope_sees_that_and_gives_it_back() -> None:
+    outer, inner = a_scope(), a_scope()
+    limited = replace(outer, environments=frozenset({new_id()}))
+    with scoped(outer):
+        with scoped(inner, savepoint=False):
+            assert database_settings() == settings_of(inner)
+        assert database_settings() == settings_of(outer)
+        with scoped(limited, savepoint=False), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('qcloud.environments')")
+            assert cursor.fetchone() != ("",)
+        with unscoped("test", savepoint=False):
+            assert database_settings()[0] == "system"
+        assert current_scope() == outer
+        assert database_settings() == settings_of(outer)
+
+
+def test_an_error_without_a_savepoint_ends_the_whole_transaction() -> None:
+    """What is open afterwards is the outer scope, and nothing can be asked with the inner's."""
+    outer = a_scope()
+    with scoped(outer):
+        with pytest.raises(ZeroDivisionError), unscoped("test", savepoint=False):
+            raise ZeroDivisionError
+        assert current_scope() == outer
+        with pytest.raises(TransactionManagementError):
+            database_settings()
+    assert not is_open()
+    assert database_settings() == ("", "", "")
+
+
+def test_a_scope_that_was_copied_into_a_thread_is_set_on_its_connection_too() -> None:
+    scope = a_scope()
+
+    def read() -> tuple[str, str, str]:
+        try:
+            with transaction.atomic(), scoped(scope, savepoint=False):
+                return database_settings()
+        finally:
+            connection.close()
+
+    with scoped(scope), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(copy_context().run, read).result(10) == settings_of(scope)
 
 
 def test_an_error_inside_restores_the_outer_scope() -> None:

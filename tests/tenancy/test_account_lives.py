@@ -131,7 +131,7 @@ def do(verb: str, boss: AccountInfo, target: AccountInfo, pick: int, number: int
 def entering(info: AccountInfo) -> Actor:
     """Its owner as a door would let it in now; nobody enters what is gone."""
     with unscoped("test"):
-        standing = standing_of(Account.objects.get(id=info.id))
+        standing = standing_of(Account.objects.get(id=info.id).account_path)
     return replace(
         owner(info),
         ip="192.0.2.7",
