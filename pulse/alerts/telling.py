@@ -13,6 +13,7 @@ from pulse.alerts.machine import Effect
 from pulse.alerts.readings import Measured
 from pulse.alerts.rules import MEASURES, Spec
 from pulse.tables.alerts import AlertRule, Incident
+from qcloud.kernel.clock import told
 from qcloud.kernel.scope import Tier
 
 _WORDS: Final = {
@@ -68,7 +69,7 @@ def _notice(
         heading=row.name,
         state=state,
         severity=row.severity,
-        facts=_facts(spec, incident, measured),
+        facts=_facts(spec, incident, measured, account(row.account_id).timezone),
         link=alert_address(row.account_id, f"incidents/{incident.id}"),
         silence_link=alert_address(row.account_id, f"silences?rule={row.id}"),
         colour=_RECOVERED if effect is Effect.RECOVER else _COLOURS[row.severity],
@@ -92,12 +93,14 @@ def alert_address(account_id: UUID, page: str) -> str:
     return f"{base}/{door or f'c/{owner.slug}'}/alerts/{page}" if base else ""
 
 
-def _facts(spec: Spec, incident: Incident, measured: Measured) -> tuple[tuple[str, str], ...]:
+def _facts(
+    spec: Spec, incident: Incident, measured: Measured, zone: str
+) -> tuple[tuple[str, str], ...]:
     unit = MEASURES[spec.measure].unit
     facts = [
         ("Rule", spec.sentence),
         ("Now", "no data" if measured.value is None else f"{measured.value:,.4g} {unit}"),
-        ("Since", f"{incident.started_at:%Y-%m-%d %H:%M} UTC"),
+        ("Since", told(incident.started_at, zone)),
     ]
     if incident.worst_value is not None:
         facts.insert(2, ("Worst", f"{incident.worst_value:,.4g} {unit}"))

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from audit.services import record
 from identity.brands import mail_brand
-from identity.selectors import scope_of, staff
+from identity.selectors import account, scope_of, staff
 from notify.services import mail_send
 from pulse.exports.filters import limited, restored
 from pulse.exports.writing import write_pages
@@ -25,7 +25,7 @@ from pulse.policies import EXPORT_KEPT
 from pulse.store.client import Store
 from pulse.store.pages import request_pages
 from pulse.tables.exports import ExportState, TrafficExport, TrafficExportPiece
-from qcloud.kernel.clock import now
+from qcloud.kernel.clock import now, told
 from qcloud.kernel.errors import QCloudError
 from qcloud.kernel.permissions import Actor
 from qcloud.kernel.scope import Scope, scoped, unscoped
@@ -175,6 +175,7 @@ def _tell(row: TrafficExport, scope: Scope) -> None:
     person = next((one for one in staff(scope) if one.user_id == row.asked_by), None)
     if person is None or row.expires_at is None:
         return
+    zone = account(row.account_id).timezone
     mail_send(
         account_id=scope.account_id,
         to=person.email,
@@ -182,7 +183,7 @@ def _tell(row: TrafficExport, scope: Scope) -> None:
         context={
             "heading": f"Your export of {row.rows:,} requests is ready",
             "lines": [
-                f"It can be downloaded until {row.expires_at:%d %B %Y, %H:%M} UTC.",
+                f"It can be downloaded until {told(row.expires_at, zone)}.",
                 f"SHA-256: {row.sha256}",
             ],
             "link": row.link,

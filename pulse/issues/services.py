@@ -8,11 +8,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from audit.services import record
-from identity.selectors import staff
+from identity.selectors import account, staff
 from pulse.issues.observing import note
 from pulse.issues.selectors import IssueInfo, info
 from pulse.tables.issues import Issue, IssueState
-from qcloud.kernel.clock import now
+from qcloud.kernel.clock import now, told
 from qcloud.kernel.errors import Conflict, Denied, Invalid, NotFound
 from qcloud.kernel.permissions import Actor, Permission, require
 from qcloud.kernel.scope import scoped
@@ -89,7 +89,7 @@ def issue_ignore(*, actor: Actor, issue_id: UUID, until: datetime | None) -> Iss
 
     def ignore(row: Issue) -> str:
         row.state, row.ignored_until, row.resolved_at = IssueState.IGNORED, until, None
-        return f"until {until:%Y-%m-%d %H:%M} UTC" if until else "for good"
+        return f"until {told(until, account(row.account_id).timezone)}" if until else "for good"
 
     return _change(actor, issue_id, "ignored", ignore)
 

@@ -22,7 +22,7 @@ from pulse.issues.selectors import IssueFilter, IssueInfo, activity, issues
 from pulse.store.client import Store
 from pulse.store.endpoints import Endpoint
 from pulse.tables.issues import Issue, IssueKind
-from qcloud.kernel.clock import now
+from qcloud.kernel.clock import now, told
 from qcloud.kernel.scope import scoped, unscoped
 from tests.factories.cast import Person
 from tests.portal.conftest import sign_in
@@ -170,6 +170,17 @@ def _listed(client: Client, **query: str) -> list[dict[str, object]]:
 )  # fmt: skip
 def test_masked(address: str, shown: str) -> None:
     assert masked_address(address) == shown
+
+
+def test_times_in_the_activity_are_those_of_the_account(customer_owner: Person, prod: UUID) -> None:
+    (row,) = found(customer_owner, prod, 1)
+    client = sign_in(customer_owner)
+    client.post(to("issue-change", row.id), {"do": "ignore", "hours": "24"})
+    (said, _) = activity(customer_owner.scope, row.id)
+    until = known(customer_owner)[0].ignored_until
+    assert until is not None
+    assert said.text == f"until {told(until, 'Europe/Berlin')}"
+    assert re.search(r" CES?T \(.* UTC\)$", said.text)
 
 
 def test_the_worst_comes_first_when_sorted_by_severity(customer_owner: Person, prod: UUID) -> None:
