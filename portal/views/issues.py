@@ -88,7 +88,8 @@ def _spec(
         ),
         columns=(
             Column("title", "Issue", lambda i: i.title,
-                   lambda i: Cell(i.title, href=here.url("issue", i.id), sub=i.cause, clip=True),
+                   lambda i: Cell(i.title, href=here.url("issue", i.id), sub=i.cause, clip=True,
+                                  title=i.title),
                    sort=False),
             Column("state", "State", lambda i: i.state, _state),
             Column("severity", "Severity", lambda i: i.severity,

@@ -98,6 +98,26 @@ def test_every_page_is_silent_fits_and_is_accessible(
     assert {path: findings for path, findings in found.items() if findings} == {}
 
 
+def test_the_box_in_the_head_ticks_the_whole_page(
+    browser: Browser, live_server: object, pages: list[str], customer_owner: Person
+) -> None:
+    with visit(browser, str(live_server), customer_owner) as (page, watch):
+        page.goto(pages[0])
+        every, rows = page.get_by_label("Choose all on this page"), page.locator("input[name=ids]")
+        assert rows.count() >= 1
+        every.check()
+        assert page.locator("input[name=ids]:checked").count() == rows.count()
+        rows.first.uncheck()
+        assert not every.is_checked()
+        every.check()
+        page.get_by_role("button", name="Change issues").click()
+        expect(page.locator("main")).to_contain_text("Resolved")
+        assert watch.findings == []
+    with visit(browser, str(live_server), customer_owner, scripts=False) as (page, _watch):
+        page.goto(pages[0])
+        assert not page.get_by_label("Choose all on this page").is_visible()
+
+
 def test_repeat_escalation_and_silence_are_seen(
     browser: Browser,
     live_server: object,

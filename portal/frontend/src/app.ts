@@ -10,6 +10,7 @@ import { startLive } from "./live";
 import { startMenus } from "./menus";
 import { startOverlays } from "./overlays";
 import { startSwaps } from "./swaps";
+import { startTicks } from "./ticks";
 
 startMenus();
 startOverlays();
@@ -19,3 +20,4 @@ startKeys();
 startSwaps();
 startLive();
 startCountdown();
+startTicks();
