@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
+from django.conf import settings
 
 from pulse.analytics.covers import ranks_units, series_units
 from pulse.analytics.steps import Steps
@@ -30,19 +31,15 @@ from pulse.store.rolled.cover import Manifest, Span
 from pulse.store.rolled.kinds import DAY, HOUR, QUARTER, VALUES
 from pulse.store.rolled.read import Ranked, Source, ranks_from, source_of
 from pulse.store.series import Sums
-from qcloud.kernel.env import Env
 from qcloud.kernel.scope import Scope, Tier
 
 _TOGETHER: Final = {DAY: 7 * DAY, HOUR: 6 * HOUR, QUARTER: HOUR}
-_MIB: Final = 1024**2
-_DEFAULT_MIB: Final = 256
 
 
 @lru_cache(maxsize=1)
 def the_cache() -> Cache:
-    """The one of the process. Raises ``SettingError``."""
-    most = Env().integer("QCLOUD_TILES_MEMORY", _DEFAULT_MIB * _MIB, low=0, high=1024**4)
-    return Cache(most)
+    """The one of the process."""
+    return Cache(settings.TILES_MEMORY)
 
 
 def question_of(
