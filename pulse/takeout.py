@@ -21,7 +21,7 @@ from pulse.retention.holds import holds
 from pulse.store.export import columns, rows_of_kind
 from pulse.store.filters import TrafficFilter
 from pulse.store.kinds import KINDS
-from pulse.store.requests import Order, RequestRow, in_order
+from pulse.store.requests import Order, Place, RequestRow, in_order
 from pulse.tables.alerts import Incident
 from pulse.tables.issues import Issue, IssueActivity
 from pulse.tables.vendors import VendorSighting
@@ -137,7 +137,7 @@ def _others(scope: Scope) -> Iterator[File]:
 
 def _newest(scope: Scope) -> Iterator[RequestRow]:
     chosen, order = TrafficFilter(_FIRST, now() + timedelta(days=1)), Order()
-    after: tuple[int, UUID] | None = None
+    after: Place | None = None
     while page := in_order(scope, chosen, _PAGE, order, after):
         yield from page
-        after = order.value_of(page[-1]), page[-1].request_id
+        after = order.place_of(page[-1])

@@ -9,7 +9,7 @@ from uuid import UUID
 from pulse.store import requests as store_requests
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
-from pulse.store.requests import Order, RequestDetail, RequestRow
+from pulse.store.requests import Order, Place, RequestDetail, RequestRow
 from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.scope import Scope
 
@@ -38,7 +38,7 @@ def search_requests(
 ) -> RequestPage:
     """A page of the requests that match, from behind the cursor on, the newest first.
 
-    Equal values are ordered by id, so that new requests do not move the pages. Raises
+    Equal values are ordered by time and id, so that new requests do not move the pages. Raises
     ``Invalid`` for a cursor that is not one of ours.
     """
     after = _parse(cursor) if cursor else None
@@ -57,15 +57,17 @@ def request_detail(scope: Scope, request_id: UUID, *, store: Store | None = None
 
 
 def _cursor(order: Order, row: RequestRow) -> str:
-    return f"{order.value_of(row):x}.{row.request_id.hex}"
+    value, at, request_id = order.place_of(row)
+    return f"{value:x}.{at:x}.{request_id.hex}"
 
 
-def _parse(cursor: str) -> tuple[int, UUID]:
-    value, _, request_id = cursor.partition(".")
+def _parse(cursor: str) -> Place:
+    value, _, rest = cursor.partition(".")
+    at, _, request_id = rest.partition(".")
     try:
-        number, row_id = int(value, 16), UUID(hex=request_id)
+        found = int(value, 16), int(at, 16), UUID(hex=request_id)
     except ValueError:
         raise Invalid("The page's address is damaged; go back to the first page.") from None
-    if not 0 <= number < _LARGEST:
+    if not all(0 <= number < _LARGEST for number in found[:2]):
         raise Invalid("The page's address is damaged; go back to the first page.")
-    return number, row_id
+    return found

@@ -83,14 +83,18 @@ class RequestDetail(RequestRow):
 
 _LIST: Final = ", ".join(field.name for field in fields(RequestRow))
 _ALL: Final = ", ".join(field.name for field in fields(RequestDetail))
-_MOMENT: Final = "fromUnixTimestamp64Micro({after:Int64}, 'UTC')"
+_MOMENT: Final = "fromUnixTimestamp64Micro({after_at:Int64}, 'UTC')"
 SORTS: Final = ("timestamp", "status", "duration_us", "bytes_sent", "bytes_received")
 """What a list can be ordered by; all of them whole numbers, a time in microseconds."""
 
 
+Place = tuple[int, int, UUID]
+"""Where a request stands in an order: the order's value, its time in microseconds, its id."""
+
+
 @dataclass(frozen=True)
 class Order:
-    """By a column of ``SORTS`` and, where that is equal, by id."""
+    """By a column of ``SORTS``; where that is equal by time, and then by id."""
 
     by: str = "timestamp"
     descending: bool = True
@@ -100,24 +104,32 @@ class Order:
             raise Invalid(f"Requests can be sorted by {', '.join(SORTS)}, not by {self.by!r}.")
 
     @property
-    def clause(self) -> str:
+    def columns(self) -> tuple[str, ...]:
+        return ("timestamp",) if self.by == "timestamp" else (self.by, "timestamp")
+
+    def clause(self, *more: str) -> str:
         way = "DESC" if self.descending else "ASC"
-        return f"ORDER BY {self.by} {way}, request_id {way}"
+        return "ORDER BY " + ", ".join(f"{name} {way}" for name in (*self.columns, *more))
 
     @property
-    def behind(self) -> str:
-        """The condition for what comes behind ``{after}`` and ``{after_id}``."""
+    def behind(self) -> tuple[str, ...]:
+        """Conditions one of which holds for what comes behind ``{after}``, ``{after_at}`` and
+        ``{after_id}``. Only the second one, of very few rows, needs their ids.
+        """
         less = "<" if self.descending else ">"
-        value = _MOMENT if self.by == "timestamp" else "{after:Int64}"
-        # The first part is implied by the second and lets the engine use its key.
+        at = f"timestamp = {_MOMENT} AND request_id {less} {{after_id:UUID}}"
+        if self.by == "timestamp":
+            return f"timestamp {less} {_MOMENT}", at
+        earlier = f"({self.by} {less} {{after:Int64}} OR timestamp {less} {_MOMENT})"
         return (
-            f" AND {self.by} {less}= {value}"
-            f" AND ({self.by}, request_id) {less} ({value}, {{after_id:UUID}})"
+            f"{self.by} {less}= {{after:Int64}} AND {earlier}",
+            f"{self.by} = {{after:Int64}} AND {at}",
         )
 
-    def value_of(self, row: RequestRow) -> int:
-        value = getattr(row, self.by)
-        return micros(value) if isinstance(value, datetime) else int(value)
+    def place_of(self, row: RequestRow) -> Place:
+        at = micros(row.timestamp)
+        value = at if self.by == "timestamp" else int(getattr(row, self.by))
+        return value, at, row.request_id
 
 
 def in_order(
@@ -125,18 +137,54 @@ def in_order(
     chosen: TrafficFilter,
     limit: int,
     order: Order,
-    after: tuple[int, UUID] | None,
+    after: Place | None,
     *,
     store: Store | None = None,
 ) -> list[RequestRow]:
-    """Up to ``limit`` requests from behind ``after`` (the order's value and the id) on."""
+    """Up to ``limit`` requests from behind ``after`` on."""
     where, parameters = conditions(scope, chosen)
+    parameters |= {"limit": limit}
+    behind: tuple[str, ...] = ("1",)
     if after is not None:
-        where += order.behind
-        parameters |= {"after": after[0], "after_id": after[1]}
-    sql = f"SELECT {_LIST} FROM requests WHERE {where} {order.clause} LIMIT {{limit:UInt32}}"  # noqa: S608
-    rows = ask(scope, sql, {**parameters, "limit": limit}, store=store)
+        behind = order.behind
+        parameters |= {"after": after[0], "after_at": after[1], "after_id": after[2]}
+    if order.by != "timestamp":
+        moments = _moments(scope, where, parameters, order=order, behind=behind, store=store)
+        if not moments:
+            return []
+        where += f" AND timestamp IN ({moments})"
+    sql = (
+        f"SELECT {_LIST} FROM requests WHERE {where} AND (({') OR ('.join(behind)}))"  # noqa: S608
+        f" {order.clause('request_id')} LIMIT {{limit:UInt32}}"
+    )
+    rows = ask(scope, sql, parameters, store=store)
     return [RequestRow(*_plain(row)) for row in rows]
+
+
+def _moments(
+    scope: Scope,
+    where: str,
+    parameters: dict[str, Any],
+    *,
+    order: Order,
+    behind: tuple[str, ...],
+    store: Store | None,
+) -> str:
+    """When the requests of the page happened, as a list for the key: the whole range is searched
+    in two columns alone, and the others are read where the page is.
+    """
+    branches = (
+        f"SELECT {', '.join(order.columns)} FROM requests WHERE {where} AND {condition}"  # noqa: S608
+        f" {order.clause()} LIMIT {{limit:UInt32}}"
+        for condition in behind
+    )
+    sql = (
+        f"SELECT DISTINCT toUnixTimestamp64Micro(timestamp) FROM ("  # noqa: S608
+        f"SELECT * FROM (({') UNION ALL ('.join(branches)})) {order.clause()}"
+        " LIMIT {limit:UInt32})"
+    )
+    rows = ask(scope, sql, parameters, store=store)
+    return ", ".join(f"fromUnixTimestamp64Micro({int(row[0])}, 'UTC')" for row in rows)
 
 
 def one(scope: Scope, request_id: UUID, *, store: Store | None = None) -> RequestDetail | None:

@@ -21,6 +21,7 @@ from qcloud.kernel.errors import Invalid, NotFound
 from qcloud.kernel.scope import Scope, Tier
 from tests.pulse.lines import NOON, event, lines
 from tests.pulse.loaded import load_frames
+from tests.pulse.rows import put
 from tests.pulse.test_block import frame
 from wire.events import Direction
 
@@ -194,17 +195,43 @@ def test_pages_hold_every_request_once_in_every_order(
     assert values == sorted(values, reverse=descending)
 
 
+@pytest.mark.parametrize("by", ["status", "duration_us"])
+def test_pages_of_what_is_alike_hold_every_request_once(store: Store, by: str) -> None:
+    """Many of one value, and many of one moment as well: sorted as one slow sort would."""
+    mine, at = OWNER.account_id, NOON + timedelta(minutes=1)
+    for moment in (at, at + timedelta(microseconds=1), at + timedelta(seconds=9)):
+        put(store, mine, PROD, moment, 12, every=timedelta(),
+            status=lambda i: 200 + i % 3, duration_us=lambda i: 5 - i % 3)  # fmt: skip
+    for descending in (True, False):
+        way = "DESC" if descending else "ASC"
+        slow = store.client().query(
+            f"SELECT request_id FROM requests ORDER BY {by} {way}, timestamp {way},"  # noqa: S608
+            f" request_id {way}"
+        )
+        order, seen = analytics.Order(by, descending=descending), list[UUID]()
+        cursor: str | None = None
+        while len(seen) < 36:
+            page = analytics.search_requests(OWNER, HOUR, cursor, order=order, limit=5, store=store)
+            seen += [row.request_id for row in page.rows]
+            cursor = page.next_cursor
+        assert cursor is None
+        assert seen == [row[0] for row in slow.result_rows]
+
+
 def test_an_order_that_is_none_of_ours_is_said() -> None:
     with pytest.raises(Invalid, match="can be sorted by timestamp, status"):
         analytics.Order("path; DROP TABLE requests")
 
 
 def test_a_cursor_from_the_end_of_time_finds_the_last_page(traffic: Store) -> None:
-    late = f"{2**63 - 1:x}.{'f' * 32}"
+    late = f"{2**63 - 1:x}.{2**63 - 1:x}.{'f' * 32}"
     assert len(analytics.search_requests(OWNER, HOUR, late, store=traffic).rows) in {0, 4}
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", "zz.zz", "f" * 40 + "." + "0" * 32, "1.0"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "1", "zz.zz", "f" * 40 + ".1." + "0" * 32, "1.0", "1.-1." + "0" * 32, "1." + "0" * 32],
+)
 def test_a_damaged_cursor_is_said(store: Store, cursor: str) -> None:
     with pytest.raises(Invalid, match="first page"):
         analytics.search_requests(OWNER, HOUR, cursor, store=store)
