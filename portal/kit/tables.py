@@ -67,6 +67,8 @@ class Column(Generic[Row]):
         if self.cell:
             return self.cell(row)
         value = self.value(row)
+        if self.number and isinstance(value, int):
+            return Cell(formats.count(value))
         return Cell(formats.NONE if value is None or value == "" else str(value))
 
 

@@ -45,9 +45,9 @@ _SPEC: Final[TableSpec[_Hour]] = TableSpec(
         Column("ingress", "Received", lambda h: h.ingress, number=True, shown=False),
         Column("internal", "To internal", lambda h: h.internal, number=True, shown=False),
         Column("external", "To third parties", lambda h: h.external, number=True, shown=False),
-        Column("sent", "Sent", lambda h: h.sent, lambda h: Cell(formats.size(h.sent)),
+        Column("sent", "Bytes sent", lambda h: h.sent, lambda h: Cell(formats.size(h.sent)),
                number=True),
-        Column("received", "Received bytes", lambda h: h.received,
+        Column("received", "Bytes received", lambda h: h.received,
                lambda h: Cell(formats.size(h.received)), number=True),
     ),
 )  # fmt: skip
@@ -58,7 +58,8 @@ def index(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBas
     """Hour by hour, with the chain's digests."""
     found = invoice(here.scope, invoice_id)
     frozen = frozen_invoice(here.scope, invoice_id)
-    shown = table(request, _SPEC, fetch_from(_hours(here, frozen), _SPEC))
+    hours = _hours(here, frozen)
+    shown = table(request, _SPEC, fetch_from(hours, _SPEC))
     if isinstance(shown, HttpResponseBase):
         return shown
     info = found.invoice
@@ -66,6 +67,9 @@ def index(request: HttpRequest, here: Here, invoice_id: UUID) -> HttpResponseBas
         "table": shown,
         "invoice": info,
         "frozen": frozen,
+        "hours": len(hours),
+        "requests": sum(hour.requests for hour in hours),
+        "bytes": sum(hour.sent + hour.received for hour in hours),
         "crumbs": [
             ("Invoices", here.url("invoices")),
             (info.period, here.url("invoice", invoice_id)),

@@ -103,3 +103,15 @@ def test_an_export_is_the_whole_filter_in_its_order() -> None:
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [int(row["hidden"]) for row in rows] == list(range(24, -1, -2))
     assert list(rows[0]) == ["name", "size", "hidden"]
+
+
+def test_numbers_without_a_cell_of_their_own_are_grouped() -> None:
+    spec: TableSpec[Row] = TableSpec(
+        name="rows",
+        noun="rows",
+        columns=(Column("size", "Size", lambda r: r.size, number=True),),
+    )
+    rows = [Row(1, "a", 1_234_567), Row(2, "b", 0), Row(3, "c", None)]
+    found = table(RequestFactory().get("/rows"), spec, fetch_from(rows, spec))
+    assert isinstance(found, Table)
+    assert [line.cells[0][1].text for line in found.lines] == ["1,234,567", "0", "–"]
