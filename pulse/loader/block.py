@@ -10,7 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from pulse.loader.derived import addresses, vendors
-from pulse.loader.joined import joined
+from pulse.loader.joined import joined, narrowed
 from pulse.loader.routing import routes_of
 from pulse.routes.book import RouteBook
 from pulse.spool.frames import Frame
@@ -43,12 +43,15 @@ def by_kind(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
 
 def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = None) -> pa.Table:
     """The rows of all frames, which are of one kind, as columns of its table, one chunk each.
+    They stand in the table's order, as far as the frames' order makes it.
 
     A column that no event of a frame has is null there; the store fills in its default.
     Paths are learned from, and their templates stored with the rows: what is learned later
     changes no row that is there. Raises ``pa.ArrowInvalid`` or a database error.
     """
-    table = _with_origin(frames, joined([events_of(frame) for frame in frames]))
+    pairs = sorted(((frame, events_of(frame)) for frame in frames), key=_place)
+    frames = [frame for frame, _ in pairs]
+    table = _with_origin(frames, joined([events for _, events in pairs]))
     for name in ("source_ip", "destination_ip"):
         if name in table.column_names:
             place = table.column_names.index(name)
@@ -57,7 +60,16 @@ def block_of(frames: Sequence[Frame], load_id: UUID, book: RouteBook | None = No
     for name in KINDS[frames[0].header.kind].derived:
         column = _vendors(table) if name == "vendor" else routes_of(table, book or RouteBook())
         table = table.append_column(name, column)
-    return table
+    return narrowed(table)
+
+
+def _place(pair: tuple[Frame, pa.Table]) -> tuple[bytes, int]:
+    """In the table's order, which is by account and time. Batches of one agent overtake each
+    other; the engine sorts only what is not sorted already, a tenth of the work of a load.
+    """
+    frame, events = pair
+    moments = events["timestamp"]
+    return frame.header.account_id.bytes, moments[0].value if len(moments) else 0
 
 
 def hours_of(frames: Sequence[Frame]) -> set[Hour]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 _ENCODED = pa.dictionary(pa.int32(), pa.string())
+_PLACE = pa.int8()
+_MAX_INT8 = 127
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -20,6 +22,20 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
     alike = [wide.empty_table(), *(_decoded(table, plain) for table in tables)]
     table = pa.concat_tables(alike, promote_options="permissive")
     return table.unify_dictionaries().combine_chunks()
+
+
+def narrowed(table: pa.Table) -> pa.Table:
+    """The same, with places of one byte in dictionaries of few texts: less to send and to read.
+
+    Every column has one chunk.
+    """
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            array = table[field.name].combine_chunks()
+            if len(array.dictionary) <= _MAX_INT8:
+                few = pa.DictionaryArray.from_arrays(array.indices.cast(_PLACE), array.dictionary)
+                table = table.set_column(place, field.name, few)
+    return table
 
 
 def _wide(schemas: set[pa.Schema]) -> pa.Schema:

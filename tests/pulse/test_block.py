@@ -90,6 +90,25 @@ def test_batches_of_different_widths_become_one_block() -> None:
     ]
 
 
+def test_batches_that_overtook_each_other_are_put_in_order() -> None:
+    one, other = sorted((new_id(), new_id()))
+    spans = [(other, 5), (one, 9), (other, 1), (one, 3)]
+    frames = [
+        frame(
+            lines(*(event(path=f"/{minute}", timestamp=NOON.replace(minute=minute)) for _ in "ab")),
+            account_id=account,
+        )
+        for account, minute in spans
+    ]
+    block = block_of(frames, new_id())
+    rows = list(zip(block["account_id"].to_pylist(), block["path"].to_pylist(), strict=True))
+    places = [(one, "/3"), (one, "/9"), (other, "/1"), (other, "/5")]
+    assert rows == [(account.bytes, path) for account, path in places for _ in "ab"]
+    senders = {f.header.account_id.bytes + f.header.agent_id.bytes for f in frames}
+    pairs = zip(block["account_id"].to_pylist(), block["agent_id"].to_pylist(), strict=True)
+    assert {account + agent for account, agent in pairs} == senders
+
+
 def test_the_same_token_writes_nothing_twice(store: Store) -> None:
     load_id = new_id()
     block = block_of([frame(lines(event(), event()))], load_id)

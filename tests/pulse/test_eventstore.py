@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -261,3 +262,6 @@ def test_freed_memory_stays_for_half_a_minute_between_loads(client: Client) -> N
     options = str(client.query("SELECT * FROM system.jemalloc_stats").result_rows)
     assert "opt.dirty_decay_ms: 30000 " in options
     assert "opt.oversize_threshold: 0\\n" in options
+    assert 'opt.percpu_arena: "disabled"\\n' in options
+    arenas = max(1, len(os.sched_getaffinity(0)) // 4)
+    assert f"opt.narenas: {arenas}\\n" in options
