@@ -163,6 +163,7 @@ def _forget_versions(account_id: UUID, kind: Kind, target: datetime) -> None:
 
 def remove(run_id: UUID, *, store: Store | None = None) -> int:
     """Remove what one run marked; how many rows went. Raises ``StoreUnavailable``."""
+    _count_first(run_id, store)
     with unscoped("retention: remove what was marked"):
         run = RetentionRun.objects.filter(id=run_id, state=RunState.MARKED).first()
         if run is None:
@@ -183,8 +184,22 @@ def remove(run_id: UUID, *, store: Store | None = None) -> int:
     return int(run.rows_deleted)
 
 
+def _count_first(run_id: UUID, store: Store | None) -> None:
+    """How many rows there are, kept before any of them goes: who is killed behind the removal
+    leaves a number for the next one to tell what went.
+    """
+    with unscoped("retention: remove what was marked"):
+        run = RetentionRun.objects.filter(id=run_id, state=RunState.MARKED, rows_before=0).first()
+        if run is None or run.kind not in EVENTS:
+            return
+        olds = old_rows(run.account_id, Kind(run.kind), run.through, [], store=store)
+        run.rows_before = sum(count_old(old, store=store).rows for old in olds)
+        run.save(update_fields=["rows_before"])
+
+
 def _remove_events(run: RetentionRun, holds: list[LegalHold], store: Store | None) -> None:
-    run.rows_before = run.rows_after = run.rows_deleted = 0
+    noted, run.rows_before = run.rows_before, 0
+    run.rows_after = run.rows_deleted = 0
     run.trouble = ""
     for old in old_rows(run.account_id, Kind(run.kind), run.through, holds, store=store):
         before = after = count_old(old, store=store)
@@ -193,12 +208,16 @@ def _remove_events(run: RetentionRun, holds: list[LegalHold], store: Store | Non
                 delete_old(old, store=store)
             except ClickHouseError as error:
                 run.trouble = str(error).splitlines()[0][:300]
+                run.rows_before = max(noted, before.rows)
                 return
             after = count_old(old, store=store)
         run.rows_before += before.rows
         run.rows_after += after.rows
         run.rows_deleted += before.due - after.due
         run.trouble = run.trouble or _trouble(before, after)
+    # What an earlier removal took away that did not come to tell it.
+    run.rows_deleted += max(noted - run.rows_before, 0)
+    run.rows_before = max(noted, run.rows_before)
 
 
 def _trouble(before: Count, after: Count) -> str:

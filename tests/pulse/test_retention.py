@@ -245,6 +245,9 @@ def test_a_killed_removal_is_finished_by_the_next(
     assert rows(store) == 2
     with unscoped("test"):
         assert {r.state for r in RetentionRun.objects.all()} == {"done"}
+        # Killed behind the removal, it is told all the same how much went.
+        (run,) = RetentionRun.objects.filter(kind="requests")
+        assert (run.rows_before, run.rows_deleted, run.rows_after) == (7, 7, 0)
         count = RetentionRun.objects.update(finished_at=now() - timedelta(days=399))
     expire_due(store=store)
     with unscoped("test"):
