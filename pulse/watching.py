@@ -28,23 +28,22 @@ def find_issues() -> int:
     """A task for each account with traffic, so that one cannot delay another."""
     try:
         since = micros(now() - timedelta(minutes=15))
-        accounts = {
-            *active_accounts(since), *reporting_accounts(since), *certificate_accounts(now()),
-        }  # fmt: skip
+        reporting = set(reporting_accounts(since))
+        accounts = {*active_accounts(since), *reporting, *certificate_accounts(now())}
     except StoreUnavailable as error:
         # The next minute tries again; a trace a minute would say no more than this line.
         log.warning("issues not looked for", reason=error.message)
         return 0
     for account_id in sorted(accounts):
-        find_issues_of.delay(str(account_id))
+        find_issues_of.delay(str(account_id), reports=account_id in reporting)
     return len(accounts)
 
 
 @shared_task
-def find_issues_of(account_id: str) -> int:
+def find_issues_of(account_id: str, *, reports: bool = True) -> int:
     """Look at one account; issues that were touched. Twice gives the same as once."""
     try:
-        return scan(scope_of(UUID(account_id)), now())
+        return scan(scope_of(UUID(account_id)), now(), reports=reports)
     except StoreUnavailable as error:
         log.warning("issues not looked for", account=account_id, reason=error.message)
     except NotFound:

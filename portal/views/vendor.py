@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -218,8 +219,11 @@ def _people(here: Here, found: VendorInfo) -> list[tuple[str, str]]:
 
 
 def _traffic(here: Here, wanted: TrafficFilter) -> dict[str, Any]:
-    sums = totals(here.scope, wanted)
-    over_time = status_over_time(here.scope, wanted)
+    # A vendor says the direction: the loader gives none to what is not egress-external. By the
+    # vendor alone the sums stand in rollups of their own, twenty times as fast.
+    alone = replace(wanted, direction="")
+    sums = totals(here.scope, alone)
+    over_time = status_over_time(here.scope, alone)
     share = sums.status_5xx / sums.requests if sums.requests else None
     return {
         "totals": sums,

@@ -43,7 +43,7 @@ def look(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
 
     Runs twice, and at the same time, with the same outcome. Raises ``StoreUnavailable``.
     """
-    daily = f"pulse.vendors:{scope.account_id.hex}:{moment:%Y%m%d}"
+    daily = f"pulse.vendors:{scope.account_id.hex}:{_day_of(scope, moment):%Y%m%d}"
     past = RECENT if cache.get(daily) else LONG
     found = seen(scope, TrafficFilter(moment - past, moment + AHEAD), store=store)
     with scoped(scope):
@@ -51,6 +51,11 @@ def look(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
         made = _register(scope, [_readable(one, moment) for one in found], moment)
     cache.set(daily, 1, timeout=86_400)
     return made
+
+
+def _day_of(scope: Scope, moment: datetime) -> datetime:
+    """Days that begin at another minute for each account: not all look far back at midnight."""
+    return moment - timedelta(minutes=scope.account_id.int % 1_440)
 
 
 def _readable(one: Seen, moment: datetime) -> Seen:

@@ -24,15 +24,20 @@ Hours = dict[tuple[str, datetime], int]
 
 
 def reported(
-    scope: Scope, moment: datetime, *, store: Store | None = None
+    scope: Scope, moment: datetime, *, lately: bool = True, store: Store | None = None
 ) -> tuple[list[Finding], Hours]:
     """Findings of what came in lately, whenever it happened, and the hours that it is in.
 
-    Raises ``StoreUnavailable``.
+    ``lately``: something came in within ``RECENT``; without, only the long look of each hour
+    asks. Raises ``StoreUnavailable``.
     """
-    hourly = f"pulse.reports:{scope.account_id.hex}:{moment:%Y%m%d%H}"
-    past = RECENT if cache.get(hourly) else LONG
-    found = reported_hours(scope, moment - past, store=store)
+    # Hours that begin at another minute for each account: not all look far back at once.
+    hour = moment - timedelta(minutes=scope.account_id.int % 60)
+    hourly = f"pulse.reports:{scope.account_id.hex}:{hour:%Y%m%d%H}"
+    looked = cache.get(hourly)
+    if looked and not lately:
+        return [], {}
+    found = reported_hours(scope, moment - (RECENT if looked else LONG), store=store)
     cache.set(hourly, 1, timeout=3_600)
     return grouped(found, moment)
 

@@ -29,14 +29,18 @@ LAG: Final = timedelta(seconds=30)
 _COUNTED_ELSEWHERE: Final = (IssueKind.OVERFLOW, IssueKind.REPORTED, IssueKind.CERTIFICATE)
 
 
-def scan(scope: Scope, moment: datetime, *, store: Store | None = None) -> int:
+def scan(
+    scope: Scope, moment: datetime, *, reports: bool = True, store: Store | None = None
+) -> int:
     """Look at the window that ends at ``moment``'s full minute; issues that were touched.
+
+    ``reports``: agents' rules have reported something lately.
 
     Raises ``StoreUnavailable``.
     """
     until = (moment - LAG).replace(second=0, microsecond=0)
     window = Window(until - WINDOW, until)
-    told, hours = reported(scope, moment, store=store)
+    told, hours = reported(scope, moment, lately=reports, store=store)
     shown = looked_at(scope, moment, store=store)
     found = [*_compared(scope, window, store), *told, *expiring(shown, moment)]
     if not found and not shown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +12,9 @@ import pytest
 from django.core.cache import cache
 
 from pulse import takeout, watching
+from pulse.inventory.looking import _day_of
 from pulse.issues import observing
+from pulse.issues.reported import reported
 from pulse.issues.scan import scan
 from pulse.issues.selectors import IssueFilter, IssueInfo, issues, reports
 from pulse.issues.services import issue_ignore, issue_resolve
@@ -133,16 +135,48 @@ def test_hostile_texts_and_numbers_are_bounded(
     assert all("\0" not in i.cause + i.rule and len(i.cause) <= 300 for i in found)
 
 
+def test_who_reports_nothing_is_looked_at_once_an_hour(
+    store: Store, customer_owner: Person
+) -> None:
+    """The first look of each hour, which begins at a minute of the account's own, is a long one."""
+    scope, moment = customer_owner.scope, now()
+    put(store, customer_owner, received_at=moment - HOUR)
+    found, _ = reported(scope, moment, lately=False, store=store)
+    assert [one.rule for one in found] == ["Broken"]
+    put(store, customer_owner, rule="Slow", received_at=moment)
+    begins = (scope.account_id.int - moment.minute) % 60 or 60
+    same, later = moment + MINUTE, moment + begins * MINUTE
+    if begins > 1:
+        assert reported(scope, same, lately=False, store=store) == ([], {})
+        assert [one.rule for one in reported(scope, same, store=store)[0]] == ["Slow"]
+    found, _ = reported(scope, later, lately=False, store=store)
+    assert sorted(one.rule for one in found) == ["Broken", "Slow"]
+
+
+def test_days_of_accounts_begin_at_different_minutes(
+    customer_owner: Person, other_customer_owner: Person
+) -> None:
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    for person in (customer_owner, other_customer_owner):
+        begins = midnight + person.account.id.int % 1_440 * MINUTE
+        assert _day_of(person.scope, begins) == midnight
+        assert _day_of(person.scope, begins - MINUTE).date() < midnight.date()
+
+
 def test_accounts_that_only_report_are_looked_at(
     store: Store, customer_owner: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_client, "_default", store)
-    asked: list[str] = []
-    monkeypatch.setattr(watching.find_issues_of, "delay", asked.append)
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        watching.find_issues_of,
+        "delay",
+        lambda account, *, reports: asked.append((account, reports)),
+    )
     put(store, customer_owner, timestamp=now() - 30 * HOUR)
     assert reporting_accounts(0, store=store) == [customer_owner.account.id]
     assert watching.find_issues() == 1
-    assert asked == [str(customer_owner.account.id)]
+    assert asked == [(str(customer_owner.account.id), True)]
 
 
 def test_other_events_are_taken_along(
