@@ -38,6 +38,10 @@ def test_a_filter_becomes_a_file_and_nobody_elses(
     assert 'href="/c/acme/exports?from=now-24h&amp;f.method=GET"' in listed
     page = client.get(f"{PLACE}?from=now-24h&f.method=GET").content.decode()
     assert 'data-field="export-count"' in page
+    assert "Write the file" in page
+    nothing = client.get(f"{PLACE}?from=now-24h&f.host=nobody.example").content.decode()
+    assert "There is nothing to write." in nothing
+    assert "Write the file" not in nothing
     assert client.post(f"{PLACE}?from=now-24h", {"format": "xls"}).status_code == 422
     assert client.post(f"{PLACE}?from=now-24h&f.method=GET", {"format": "csv"}).status_code == 302
     client.post(f"{PLACE}?from=now-24h&f.env=prod", {"format": "parquet"})
