@@ -51,7 +51,7 @@ ARRIVE: Final = 30.0
 WARM: Final = 70.0
 """After that: the first passes have ended, as many in a second as from now on."""
 WINDOWS: Final = 5
-WINDOW: Final = 20.0
+WINDOW: Final = 15.0
 DAY_OF_EVENTS: Final = 20_000
 """In each account."""
 COMING: Final = 25
@@ -66,6 +66,9 @@ _VIEWS: Final = (
 """What people of an account look at, and how many of the fifty."""
 _BATCH: Final = 5.0
 _LATE: Final = 1.0
+_OLD: Final = 3.0
+"""Seconds beyond its time that an answer may have been made before, on average."""
+_NOW: Final = re.compile(rb'data-now="(\d+)"')
 _LIVE: Final = re.compile(rb'data-live="(\d+)"')
 _HEADERS: Final = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -139,6 +142,8 @@ class Found:
     answers: int
     late: int
     bytes_each: float
+    age: float
+    """Seconds, of the average answer."""
 
     def words(self) -> Iterable[str]:
         """What stands behind the figure."""
@@ -148,7 +153,8 @@ class Found:
             yield f"{name}: {self._median(name):.3f}, {self.idle[name]:.3f} before anybody looked"
         views = len(_VIEWS) * ACCOUNTS
         yield f"{ACCOUNTS * PEOPLE} people, {ACCOUNTS} accounts, {views} addresses"
-        yield f"{self.bytes_each:.0f} bytes an answer, {self.late} of {self.answers} later than 1 s"
+        yield f"{self.bytes_each:.0f} bytes an answer, made {self.age:.1f} s before on average"
+        yield f"{self.late} of {self.answers} answers later than 1 s"
 
     def _median(self, name: str) -> float:
         return statistics.median(window[name] for window in self.windows)
@@ -174,12 +180,15 @@ async def _watch(platform: WholePlatform, accounts: list[Account]) -> Found:
     after = _counted(viewers)
     stop.set()
     await asyncio.gather(coming, *tasks)
-    answers, late, size = (after[key] - before[key] for key in ("answers", "late", "bytes"))
+    gone = after - before
+    answers = gone["answers"]
     wanted = sum(WINDOWS * WINDOW / viewer.every for viewer in viewers)
-    found = Found(idle, windows, answers, late, size / max(1, answers))
-    if answers < 0.95 * wanted:
+    age = gone["age"] / 1_000 / max(1, answers)
+    found = Found(idle, windows, answers, gone["late"], gone["bytes"] / max(1, answers), age)
+    every = statistics.mean(viewer.every for viewer in viewers)
+    if answers < 0.95 * wanted or age > every + _OLD:
         said = "\n".join(found.words())
-        raise RuntimeError(f"{answers} answers, the viewers wanted {wanted:.0f}: too slow\n{said}")
+        raise RuntimeError(f"{answers} of {wanted:.0f} answers, or old ones: too slow\n{said}")
     return found
 
 
@@ -255,7 +264,8 @@ class _Viewer:
             if b" 200 " not in head[:20] or b'id="by-status"' not in body:
                 raise RuntimeError(f"no chart in the answer: {head.decode()}")
             late = time.monotonic() - began > _LATE
-            self.counted.update(answers=1, late=late, bytes=len(head) + len(body))
+            size, age = len(head) + len(body), time.time() - _made_at(body)
+            self.counted.update(answers=1, late=late, bytes=size, age=int(age * 1_000))
             due += self.every
             while due < time.monotonic():  # a page that still waits lets its turn pass
                 due += self.every
@@ -277,6 +287,14 @@ class _Viewer:
             self._kept = None
             self.counted.update(opened_again=1)
         raise RuntimeError("the connection was closed without an answer, twice")
+
+
+def _made_at(body: bytes) -> float:
+    """Seconds since 1970: the moment up to which the charts go."""
+    found = _NOW.search(body)
+    if found is None:
+        raise RuntimeError("an answer that does not say when it was made")
+    return float(found[1])
 
 
 def _counted(viewers: list[_Viewer]) -> Counter[str]:

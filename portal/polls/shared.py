@@ -19,9 +19,9 @@ from portal.here import Here
 from qcloud.kernel.permissions import Actor, Permission
 from qcloud.kernel.scope import Scope, scoped
 
-STALE: Final = 3
-"""So many times as old as it should be a part is still shown, while others are made."""
-MAKERS: Final = 2
+STALE: Final = 60.0
+"""Seconds beyond its time that a part is still shown, while it or others are made."""
+MAKERS: Final = 4
 """Parts made at the same time: whoever asks meanwhile is shown the one before, and the threads
 that answer people do not all wait for the event store.
 """
@@ -144,7 +144,7 @@ class Parts:
             self._parts.move_to_end(seen)
         if part.is_younger(every):
             return part.text
-        may_wait = not part.is_younger(STALE * every)
+        may_wait = not part.is_younger(every + STALE)
         if not part.lock.acquire(blocking=may_wait):
             return part.text
         try:

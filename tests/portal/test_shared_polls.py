@@ -332,7 +332,7 @@ def test_while_it_is_made_again_the_one_before_is_shown_unless_that_is_too_old(
     # The same part, and another one, for which there is no maker left.
     assert (parts.value(first), parts.value(second)) == (b"one", b"two")
     for part in parts._parts.values():
-        part.made_at -= 2 * EVERY
+        part.made_at -= shared.STALE
     found.ask(second)
     time.sleep(0.1)
     assert not found.texts
