@@ -86,13 +86,18 @@ class Tree:
         parameters, as templates that end with ``{name}``.
         """
         learned: list[tuple[str, ...]] = []
-        for path, count in sorted(seen, key=lambda pair: -pair[1]):
-            self._take(path, count, learned)
+        # What differs in values that shapes name is one to the tree, however many paths it is.
+        alike: dict[tuple[str, ...], int] = {}
+        for path, count in seen:
+            segments = tuple(segments_of(path))
+            alike[segments] = alike.get(segments, 0) + count
+        for segments, count in sorted(alike.items(), key=lambda pair: -pair[1]):
+            self._take(segments, count, learned)
         return learned
 
-    def _take(self, path: str, count: int, learned: list[tuple[str, ...]]) -> None:
+    def _take(self, segments: tuple[str, ...], count: int, learned: list[tuple[str, ...]]) -> None:
         node, out = self._root, list[str]()
-        for segment in segments_of(path):
+        for segment in segments:
             key = self._key(segment)
             if NAME in node.children and key not in node.children and isinstance(key, bytes):
                 key, segment = NAME, NAME  # noqa: PLW2901  becomes its name

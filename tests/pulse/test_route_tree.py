@@ -209,3 +209,18 @@ def test_what_is_no_template(text: str) -> None:
 
 def test_a_template_is_kept_as_typed() -> None:
     assert checked("  /shops/{name}/{...} ") == "/shops/{name}/{…}"
+
+
+def test_paths_that_differ_in_shapes_are_learned_as_one() -> None:
+    """Counts add up, and the tree is the one that each of them by itself would make."""
+    paths = [(f"/shops/s{i % 40}/orders/{i}", 1 + i % 3) for i in range(4_000)]
+    together, alone = Tree(b"salt"), Tree(b"salt")
+    assert together.learn(paths) == []
+    sums: dict[str, int] = {}
+    for path, count in paths:
+        shape = f"{path.rpartition('/')[0]}/1"
+        sums[shape] = sums.get(shape, 0) + count
+    for path, count in sorted(sums.items(), key=lambda pair: -pair[1]):
+        alone.learn([(path, count)])
+    assert together.dump() == alone.dump()
+    assert together.route("/shops/s7/orders/12345", missing=False) == "/shops/s7/orders/{id}"
