@@ -176,7 +176,12 @@ class Parts:
     def _keep(self, seen: Seen, part: _Part, text: bytes) -> None:
         with self._lock:
             self.made += 1
-            if self._parts.setdefault(seen, part) is part:
+            held = self._parts.get(seen)
+            if held is None:
+                # It was forgotten while it was made: its text before is not counted any more.
+                self._parts[seen] = part
+                self._bytes += len(text)
+            elif held is part:
                 self._bytes += len(text) - len(part.text)
             part.text = text
             self._parts.move_to_end(seen)

@@ -307,6 +307,25 @@ def test_the_least_used_is_forgotten_and_what_fails_is_not_kept(customer_owner: 
     assert (list(parts._parts), parts._bytes) == ([], 0)
 
 
+def test_what_is_forgotten_while_it_is_made_is_counted_once(customer_owner: Person) -> None:
+    parts = Parts(most=10)
+    others = [seen_by(customer_owner, lambda *_: "12345678", str(n)) for n in range(2)]
+    turns = []
+
+    def make(_request: HttpRequest, _here: Here) -> str:
+        turns.append(1)
+        if len(turns) == 2:
+            # Whoever asks for other addresses meanwhile pushes this one out.
+            assert [parts.value(one) for one in others] == [b"12345678"] * 2
+        return "own text"
+
+    seen = seen_by(customer_owner, make, "own")
+    assert parts.value(seen) == b"own text"
+    parts._parts[seen].made_at = float("-inf")
+    assert parts.value(seen) == b"own text"
+    assert (list(parts._parts), parts._bytes) == ([seen], 8)
+
+
 def test_while_it_is_made_again_the_one_before_is_shown_unless_that_is_too_old(
     customer_owner: Person,
 ) -> None:

@@ -32,7 +32,7 @@ from pulse.store import series as raw_series
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.latency import microseconds
-from pulse.store.rolled.cover import Manifest, units
+from pulse.store.rolled.cover import MAX_SPANS, Manifest, units
 from pulse.store.rolled.kinds import MINUTE, QUARTER
 from pulse.store.tops import tops
 from tests.pulse.lines import NOON, event, lines
@@ -174,6 +174,61 @@ def test_an_owner_with_too_many_texts_begins_anew(monkeypatch: pytest.MonkeyPatc
     kept.put(shelf, "tile", _tile(10))
     assert kept.shelf("acme") is not shelf
     assert kept.get(kept.shelf("acme"), "tile") is None
+
+
+def test_texts_count_to_the_memory_and_go_with_the_last_tile_that_needs_them() -> None:
+    kept = Cache(300_000)
+    shelves = []
+    for number in range(40):
+        shelf = kept.shelf(number)
+        for text in range(200):
+            shelf.strings.number(f"host-{text}.of-{number}.example")
+        kept.put(shelf, "tile", _tile(1_000))
+        assert sum(one.strings.nbytes for one in kept._shelves.values()) < kept.size
+        assert kept.size <= kept.most_bytes
+        shelves.append(shelf)
+    assert kept.get(shelves[0], "tile") is None
+    assert kept.get(shelves[-1], "tile") is not None
+    assert set(kept._shelves) == set(range(40 - len(kept._shelves), 40))
+    assert kept.shelf(0) is not shelves[0]
+    # Whoever still works with a shelf that is given up keeps nothing in it.
+    before = kept.size
+    kept.put(shelves[0], "tile", _tile(1_000))
+    assert (kept.get(shelves[0], "tile"), kept.size) == (None, before)
+    for text in range(5_000):
+        shelves[-1].strings.number(f"{text}.example")
+    assert kept.shelf(39) is shelves[-1]
+    assert set(kept._shelves) == {0}
+    assert kept.size == 0
+
+
+def test_an_owner_with_too_many_texts_is_left_to_the_engine_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cache, "MAX_STRINGS", 3)
+    found = _memory(monkeypatch, 10**6)
+    key = Key("total", QUARTER, 0, 4096)
+    reader = reading.Reader(OWNER, None, found)
+    found.put(reader.shelf, key, _tile(10))
+    assert set(reader.tiles([key]) or ()) == {key}
+    for text in "abc":
+        reader.shelf.strings.number(text)
+    assert reading.Reader(OWNER, None, found).tiles([key]) is None
+    assert found.size == 0
+
+
+def test_many_stretches_that_change_are_the_engines() -> None:
+    def planned(stretches: int) -> Any:
+        dirty = [(QUARTER * 2 * n, QUARTER * (2 * n + 1)) for n in range(stretches)]
+        manifest = Manifest(dirty=dirty)
+        return plan(
+            units(0, 10**6 * QUARTER * _MICRO, manifest, levels=(QUARTER,)), manifest, ["total"]
+        )
+
+    found = planned(MAX_SPANS)
+    assert len(found.live) == MAX_SPANS
+    assert planned(MAX_SPANS + 1) is None
+    assert planned(50_000) is None
 
 
 @database

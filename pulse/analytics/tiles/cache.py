@@ -23,6 +23,8 @@ _OVERHEAD: Final = 1_024
 """Bytes of a tile beside its arrays, about."""
 
 REFUSED_SECONDS: Final = 60.0
+ANYTHING: Final = "anything"
+"""Refused of an owner whose texts alone are too many."""
 
 Owner = Hashable
 
@@ -30,9 +32,15 @@ Owner = Hashable
 class Shelf:
     """What belongs to one owner: numbers of texts mean something together with these alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owner) -> None:
+        self.owner: Final = owner
         self.strings = Strings()
         self.used = time.monotonic()
+        self.tiles = 0
+        self.counted = 0
+        """Bytes of texts that the cache has counted."""
+        self.is_kept = True
+        """Otherwise nobody else is given it any more, and nothing is kept for it."""
         self._refused: dict[Hashable, float] = {}
 
     def refuse(self, name: Hashable) -> None:
@@ -48,6 +56,7 @@ class Shelf:
 
 @dataclass
 class _Entry:
+    shelf: Shelf
     tile: Tile
     size: int
     used: float
@@ -69,7 +78,7 @@ class Cache:
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Bytes of tiles and of the texts that they are numbers of, about."""
         return self._size
 
     def shelf(self, owner: Owner) -> Shelf:
@@ -78,9 +87,16 @@ class Cache:
         with self._lock:
             self._forget(now)
             shelf = self._shelves.get(owner)
-            if shelf is None or len(shelf.strings) > MAX_STRINGS:
-                shelf = self._shelves[owner] = Shelf()
+            if shelf is None:
+                shelf = self._shelves[owner] = Shelf(owner)
+            elif len(shelf.strings) > MAX_STRINGS:
+                self._drop(shelf)
+                shelf = self._shelves[owner] = Shelf(owner)
+                # What fills a shelf with one question does so with the next one as well.
+                shelf.refuse(ANYTHING)
             shelf.used = now
+            self._count_texts(shelf)
+            self._shrink(shelf)
             return shelf
 
     def get(self, shelf: Shelf, key: Hashable) -> Tile | None:
@@ -98,11 +114,44 @@ class Cache:
         place = (shelf.strings.serial, key)
         size = _OVERHEAD + nbytes(tile)
         with self._lock:
+            if not shelf.is_kept:
+                return
             self._remove(place)
-            self._entries[place] = _Entry(tile, size, time.monotonic())
+            self._entries[place] = _Entry(shelf, tile, size, time.monotonic())
             self._size += size
-            while self._size > self.most_bytes:
-                self._remove(next(iter(self._entries)))
+            shelf.tiles += 1
+            self._count_texts(shelf)
+            self._shrink(shelf)
+
+    def _count_texts(self, shelf: Shelf) -> None:
+        self._size += shelf.strings.nbytes - shelf.counted
+        shelf.counted = shelf.strings.nbytes
+
+    def _shrink(self, wanted: Shelf) -> None:
+        """Until it fits: texts that no tile is numbered by, then tiles, ``wanted`` itself last."""
+        if self._size <= self.most_bytes:
+            return
+        for shelf in list(self._shelves.values()):
+            if shelf.counted and not shelf.tiles and shelf is not wanted:
+                self._drop(shelf)
+        while self._size > self.most_bytes and self._entries:
+            place, entry = next(iter(self._entries.items()))
+            self._remove(place)
+            if not entry.shelf.tiles and entry.shelf is not wanted:
+                self._drop(entry.shelf)
+        if self._size > self.most_bytes:
+            self._drop(wanted)
+
+    def _drop(self, shelf: Shelf) -> None:
+        """Nobody is given it any more, nor any of its tiles."""
+        if not shelf.is_kept:
+            return
+        shelf.is_kept = False
+        del self._shelves[shelf.owner]
+        self._size -= shelf.counted
+        if shelf.tiles:
+            for place in [p for p, entry in self._entries.items() if entry.shelf is shelf]:
+                self._remove(place)
 
     def _forget(self, now: float) -> None:
         while self._entries:
@@ -110,11 +159,12 @@ class Cache:
             if now - entry.used < IDLE_SECONDS:
                 break
             self._remove(place)
-        idle = [o for o, shelf in self._shelves.items() if now - shelf.used >= IDLE_SECONDS]
-        for owner in idle:
-            del self._shelves[owner]
+        for shelf in list(self._shelves.values()):
+            if now - shelf.used >= IDLE_SECONDS:
+                self._drop(shelf)
 
     def _remove(self, place: _Place) -> None:
         entry = self._entries.pop(place, None)
         if entry is not None:
             self._size -= entry.size
+            entry.shelf.tiles -= 1

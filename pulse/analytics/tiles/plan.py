@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pulse.store.rolled.cover import Manifest, Span, Unit, Units, joined, present
+from pulse.store.rolled.cover import MAX_SPANS, Manifest, Span, Unit, Units, joined, present
 from pulse.store.rolled.kinds import MINUTE, QUARTER
 
 _MICRO: Final = 1_000_000
@@ -55,15 +55,22 @@ class Plan:
 
 def plan(found: Units, manifest: Manifest, kinds: Sequence[str]) -> Plan | None:
     """What it takes of each of these kinds; ``None``: the engine does so much better."""
+    if len(found.rolled) + len(found.raw) > MAX_UNITS:
+        return None
     # What is not kept any more may be removed at any moment: it is looked for each time.
     changing = joined([*manifest.dirty, (0, manifest.gone.get(0, 0))])
     dirty = [(low * _MICRO, high * _MICRO) for low, high in changing]
-    live = [
-        (max(low, since), min(high, until))
-        for low, high in found.raw
-        for since, until in dirty
-        if low < until and since < high
-    ]
+    live = joined(
+        [
+            (max(low, since), min(high, until))
+            for low, high in found.raw
+            for since, until in dirty
+            if low < until and since < high
+        ]
+    )
+    if len(live) > MAX_SPANS:
+        # One statement reads them all. The engine reads the gaps as well, this could not.
+        return None
     quarters = [piece for span in _without(found.raw, live) for piece in _quarters(span, manifest)]
     if len(found.rolled) + len(quarters) > MAX_UNITS:
         return None
@@ -72,7 +79,7 @@ def plan(found: Units, manifest: Manifest, kinds: Sequence[str]) -> Plan | None:
         for kind in kinds
         for unit in found.rolled
     )
-    return Plan(tuple(rolled), tuple(quarters), tuple(joined(live)))
+    return Plan(tuple(rolled), tuple(quarters), tuple(live))
 
 
 def _without(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pulse.analytics.tiles.cache import Cache, Shelf
+from pulse.analytics.tiles.cache import ANYTHING, Cache, Shelf
 from pulse.analytics.tiles.columns import EMPTY, Pairs, Requests, Tile
 from pulse.analytics.tiles.loading import cells_by_version, requests_of, values_by_version
 from pulse.analytics.tiles.plan import REQUESTS, Key
@@ -45,6 +45,8 @@ class Reader:
 
         Raises ``StoreUnavailable``.
         """
+        if self.shelf.is_refused(ANYTHING):
+            return None
         found: dict[Key, Tile] = {}
         missing = []
         for key in dict.fromkeys(keys):

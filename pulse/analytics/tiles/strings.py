@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import count
+from sys import getsizeof
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,9 @@ EMPTY: Final = 0
 """The number of the empty text."""
 
 
+_OVERHEAD: Final = 120
+"""Bytes of a text's number and of its places in a list and a dictionary, about."""
+
 _serials = count(1)
 
 
@@ -24,6 +28,8 @@ class Strings:
     def __init__(self) -> None:
         self.serial: Final = next(_serials)
         """No other of this process has it, now or ever."""
+        self.nbytes = 0
+        """Memory of all texts, about."""
         self._lock = threading.Lock()
         self._numbers: dict[str, int] = {"": EMPTY}
         self._texts = [""]
@@ -60,4 +66,5 @@ class Strings:
             found = len(self._texts)
             self._texts.append(text)
             self._numbers[text] = found
+            self.nbytes += getsizeof(text) + _OVERHEAD
         return found
