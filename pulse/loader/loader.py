@@ -51,10 +51,10 @@ from qcloud.kernel.scope import unscoped
 log = structlog.get_logger(__name__)
 
 LOAD_BYTES: Final = 64 * 1024 * 1024
-"""About 300,000 events; a load is made of whole segments and ends with the one that fills it."""
+"""About 500,000 events; a load is made of whole segments and ends with the one that fills it."""
 LOAD_SEGMENTS: Final = 500
 LINGER_BYTES: Final = 24 * 1024 * 1024
-"""About 100,000 events. With less than this the loader waits for more …"""
+"""About 200,000 events. With less than this the loader waits for more …"""
 LINGER_SECONDS: Final = 1.5
 """… until the oldest segment is this old. Every load is a part that the engine must merge."""
 _WAIT_SECONDS: Final = 0.5
