@@ -20,7 +20,7 @@ from qcloud.kernel.scope import Scope
 MEMORY: Final = timedelta(days=7)
 ENOUGH: Final = 100
 """Requests an endpoint must have had before a status on it counts as new."""
-MOST_CHECKS: Final = 200
+MOST_CHECKS: Final = 500
 """Endpoints and statuses that one run asks the store for; the next run asks for the others."""
 MOST_KNOWN: Final = 5_000
 """Of one account; those that were seen last."""
