@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import ceil
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -229,6 +230,53 @@ def test_many_stretches_that_change_are_the_engines() -> None:
     assert len(found.live) == MAX_SPANS
     assert planned(MAX_SPANS + 1) is None
     assert planned(50_000) is None
+
+
+def test_what_is_refused_is_noted_beside_whoever_looks_through_the_notes() -> None:
+    shelf = Cache(1).shelf("acme")
+    shelf.refuse("a")
+    for name in shelf._refused:
+        shelf.refuse(f"not {name}")
+    assert [shelf.is_refused(name) for name in ("a", "not a", "b")] == [True, True, False]
+
+
+def test_behind_the_retention_of_quarters_requests_are_asked_for_anew() -> None:
+    manifest = Manifest({QUARTER: {0: 4096, QUARTER: 8192}}, gone={0: 60, QUARTER: QUARTER})
+    found = plan(units(0, 2 * QUARTER * _MICRO, manifest, levels=()), manifest, ["total"])
+    assert found
+    assert found.live == ((0, QUARTER * _MICRO),)
+    assert [piece.key.version for piece in found.quarters] == [8192]
+
+
+@database
+def test_much_is_read_by_one_at_a_time_and_once(
+    store: Store, set_clock: Clock, held: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted(store, set_clock)
+    monkeypatch.setattr(reading, "_ALONE", 10**12)
+    manifest, reads, everybody = manifest_for(OWNER, ALL), [], Barrier(4)
+    real_sizes, real_values = reading.sizes, reading.values_under
+
+    def sizes(*args: Any, **kwargs: Any) -> Any:
+        found = real_sizes(*args, **kwargs)
+        everybody.wait(30)  # all of them have seen that it is not in memory
+        return found
+
+    def values(*args: Any, **kwargs: Any) -> Any:
+        reads.append(held.large.locked())
+        return real_values(*args, **kwargs)
+
+    monkeypatch.setattr(reading, "sizes", sizes)
+    monkeypatch.setattr(reading, "values_under", values)
+    version = next(iter(manifest.versions[QUARTER].items()))
+
+    def ask(_: int) -> int:
+        tiles = reading.Reader(OWNER, store, held).tiles([Key("host", QUARTER, *version)])
+        return len(tiles or ())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [1] * 4
+    assert reads == [True]
 
 
 @database

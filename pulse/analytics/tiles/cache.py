@@ -46,8 +46,9 @@ class Shelf:
     def refuse(self, name: Hashable) -> None:
         """Note that this was too large; for a minute nobody need look again."""
         now = time.monotonic()
-        self._refused = {n: at for n, at in self._refused.items() if now - at < REFUSED_SECONDS}
-        self._refused[name] = now
+        young = {n: at for n, at in self._refused.items() if now - at < REFUSED_SECONDS}
+        # Another one each time: somebody else may be going through the one that was there.
+        self._refused = {**young, name: now}
 
     def is_refused(self, name: Hashable) -> bool:
         at = self._refused.get(name)
@@ -71,6 +72,8 @@ class Cache:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes: Final = most_bytes
+        self.large = threading.Lock()
+        """Held while much is read: what is not kept yet is bounded by nothing else."""
         self._lock = threading.Lock()
         self._shelves: dict[Owner, Shelf] = {}
         self._entries: OrderedDict[_Place, _Entry] = OrderedDict()

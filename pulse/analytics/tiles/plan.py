@@ -57,8 +57,10 @@ def plan(found: Units, manifest: Manifest, kinds: Sequence[str]) -> Plan | None:
     """What it takes of each of these kinds; ``None``: the engine does so much better."""
     if len(found.rolled) + len(found.raw) > MAX_UNITS:
         return None
-    # What is not kept any more may be removed at any moment: it is looked for each time.
-    changing = joined([*manifest.dirty, (0, manifest.gone.get(0, 0))])
+    # What is not kept any more may be removed at any moment, and behind the retention of
+    # quarters nobody notes what came late: it is looked for each time.
+    closed = max(manifest.gone.get(0, 0), manifest.gone.get(QUARTER, 0))
+    changing = joined([*manifest.dirty, (0, closed)])
     dirty = [(low * _MICRO, high * _MICRO) for low, high in changing]
     live = joined(
         [

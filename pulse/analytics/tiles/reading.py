@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,8 @@ _KEY_BYTES: Final = 16
 """Of a row of rollups and of an entry of its histogram while they are read, about."""
 _SHARE: Final = 2
 """A question may fill one part in so many of the memory."""
+_ALONE: Final = 16
+"""What fills more than one part in so many is read by one thread at a time."""
 _MICRO: Final = 1_000_000
 
 
@@ -59,8 +62,6 @@ class Reader:
             read = self._requests(wanted) if wanted[0].part == REQUESTS else self._rolled(wanted)
             if read is None:
                 return None
-            for key, tile in read.items():
-                self._cache.put(self.shelf, key, tile)
             found |= read
         return found
 
@@ -92,11 +93,18 @@ class Reader:
             return None
         units = list(dict.fromkeys(key.unit for key in keys))
         kinds = list(dict.fromkeys(key.part for key in keys))
-        found = sizes(self._scope, units, kinds, store=self._store).values()
-        size = sum(one.rows * _ROW_BYTES + one.keys * _KEY_BYTES for one in found)
+        read = sizes(self._scope, units, kinds, store=self._store).values()
+        size = sum(one.rows * _ROW_BYTES + one.keys * _KEY_BYTES for one in read)
         if size > self._cache.most_bytes // _SHARE:
             self.shelf.refuse(name)
             return None
+        with self._cache.large if size > self._cache.most_bytes // _ALONE else nullcontext():
+            kept = {key: self._cache.get(self.shelf, key) for key in keys}
+            there = {key: tile for key, tile in kept.items() if tile is not None}
+            # Whoever was waited for may have read the same.
+            return there if len(there) == len(keys) else self._read(keys, units, kinds)
+
+    def _read(self, keys: list[Key], units: list[Unit], kinds: list[str]) -> dict[Key, Tile]:
         tiles: Mapping[tuple[str, int], Tile]
         if kinds == ["cube"]:
             table = cells_under(self._scope, units, store=self._store)
@@ -105,7 +113,9 @@ class Reader:
             table = values_under(self._scope, units, kinds, store=self._store)
             tiles = values_by_version(table, self.shelf.strings)
         # A version may have no rows of a kind: nothing happened in what was counted.
-        return {key: tiles.get((key.part, key.version), EMPTY) for key in keys}
+        found: dict[Key, Tile] = {key: tiles.get((key.part, key.version), EMPTY) for key in keys}
+        self._keep(found)
+        return found
 
     def _requests(self, keys: list[Key]) -> dict[Key, Tile] | None:
         name = frozenset(keys)
@@ -118,7 +128,15 @@ class Reader:
             return None
         found = requests_of(table, self.shelf.strings)
         starts = found.moments // (QUARTER * _MICRO) * QUARTER
-        return {key: found.only(np.flatnonzero(starts == key.since)) for key in keys}
+        tiles: dict[Key, Tile] = {
+            key: found.only(np.flatnonzero(starts == key.since)) for key in keys
+        }
+        self._keep(tiles)
+        return tiles
+
+    def _keep(self, tiles: Mapping[Key, Tile]) -> None:
+        for key, tile in tiles.items():
+            self._cache.put(self.shelf, key, tile)
 
 
 def _together(keys: Sequence[Key]) -> list[list[Key]]:
