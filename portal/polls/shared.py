@@ -29,6 +29,10 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 """Of all parts that are kept: some thousand. Addresses are chosen by clients, so that there is no
 end of them.
 """
+IDLE: Final = 900.0
+"""Seconds after which a part that nobody asked for is no longer kept: nothing of an account
+outlives its viewers for long.
+"""
 NONCE: Final = f"nonce-of-this-answer-{secrets.token_hex(16)}"
 """Stands in a part where the answer's own nonce belongs. Nobody outside can name it: what
 somebody smuggled into a page would be given a nonce that holds.
@@ -163,8 +167,7 @@ class Parts:
             raise
         finally:
             self._makers.release()
-        self._keep(seen, part, text)
-        part.made_at = begun
+        self._keep(seen, part, text, begun)
 
     def _forget(self, seen: Seen, part: _Part) -> None:
         """Nothing is kept for an address that nothing can be made for."""
@@ -173,7 +176,7 @@ class Parts:
                 del self._parts[seen]
                 self._bytes -= len(part.text)
 
-    def _keep(self, seen: Seen, part: _Part, text: bytes) -> None:
+    def _keep(self, seen: Seen, part: _Part, text: bytes, begun: float) -> None:
         with self._lock:
             self.made += 1
             held = self._parts.get(seen)
@@ -183,11 +186,18 @@ class Parts:
                 self._bytes += len(text)
             elif held is part:
                 self._bytes += len(text) - len(part.text)
+            # In this order: whoever sees that it is young reads the text next.
             part.text = text
+            part.made_at = begun
             self._parts.move_to_end(seen)
-            while self._bytes > self._most:
+            while self._bytes > self._most or self._is_idle():
                 _, forgotten = self._parts.popitem(last=False)
                 self._bytes -= len(forgotten.text)
+
+    def _is_idle(self) -> bool:
+        """Whether nobody asked for long for what was asked for longest ago."""
+        oldest = next(iter(self._parts.values()), None)
+        return oldest is not None and oldest.text != b"" and not oldest.is_younger(IDLE)
 
 
 parts: Final = Parts()

@@ -326,6 +326,17 @@ def test_what_is_forgotten_while_it_is_made_is_counted_once(customer_owner: Pers
     assert (list(parts._parts), parts._bytes) == ([seen], 8)
 
 
+def test_what_nobody_asked_for_goes_with_the_next_that_is_made(customer_owner: Person) -> None:
+    parts = Parts()
+    seen = [seen_by(customer_owner, lambda *_: "12345678", str(n)) for n in range(4)]
+    for one in seen[:3]:
+        parts.value(one)
+    for one in seen[:2]:
+        parts._parts[one].made_at -= shared.IDLE
+    parts.value(seen[3])
+    assert (list(parts._parts), parts._bytes) == (seen[2:], 16)
+
+
 def test_while_it_is_made_again_the_one_before_is_shown_unless_that_is_too_old(
     customer_owner: Person,
 ) -> None:

@@ -33,6 +33,7 @@ from pulse.store import series as raw_series
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.latency import microseconds
+from pulse.store.rolled import columns
 from pulse.store.rolled.cover import MAX_SPANS, Manifest, units
 from pulse.store.rolled.kinds import MINUTE, QUARTER
 from pulse.store.tops import tops
@@ -255,16 +256,15 @@ def test_much_is_read_by_one_at_a_time_and_once(
     counted(store, set_clock)
     monkeypatch.setattr(reading, "_ALONE", 10**12)
     manifest, reads, everybody = manifest_for(OWNER, ALL), [], Barrier(4)
-    real_sizes, real_values = reading.sizes, reading.values_under
 
     def sizes(*args: Any, **kwargs: Any) -> Any:
-        found = real_sizes(*args, **kwargs)
+        found = columns.sizes(*args, **kwargs)
         everybody.wait(30)  # all of them have seen that it is not in memory
         return found
 
     def values(*args: Any, **kwargs: Any) -> Any:
         reads.append(held.large.locked())
-        return real_values(*args, **kwargs)
+        return columns.values_under(*args, **kwargs)
 
     monkeypatch.setattr(reading, "sizes", sizes)
     monkeypatch.setattr(reading, "values_under", values)
