@@ -10,6 +10,7 @@ from typing import Final
 
 from pulse.analytics.covers import manifest_for
 from pulse.analytics.series import (
+    Scan,
     TimeSeries,
     Totals,
     latency_series,
@@ -19,14 +20,14 @@ from pulse.analytics.series import (
     totals_of,
 )
 from pulse.analytics.tiles.question import question_of
-from pulse.analytics.top import Ranking, prepared_rankings
+from pulse.analytics.top import DEFAULT_LIMIT, Ranking, prepared_rankings, rankings_of
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from qcloud.kernel.scope import Scope
 
 TOPS: Final = ("host", "route", "process", "vendor")
 
-# The engine works while these wait; one of the two questions waits here.
+# The engine works while these wait.
 _pool = ThreadPoolExecutor(8, "analytics")
 
 
@@ -47,21 +48,32 @@ class TrafficPage:
 def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = None) -> TrafficPage:
     """Totals, series and rankings of the range.
 
-    Two questions asked at the same time. Raises ``StoreUnavailable``.
+    Raises ``StoreUnavailable``.
     """
     manifest = manifest_for(scope, chosen)
     question = question_of(scope, chosen, manifest, store=store)
+    if question is not None:
+        question.look_ahead(_pool)
+        ranked = question.ranks(TOPS, DEFAULT_LIMIT)
+        if ranked is not None:
+            found = prepared_scan(scope, chosen, manifest, store, question)
+            return _page(found, rankings_of(ranked))
 
     def rank() -> dict[str, Ranking]:
-        return prepared_rankings(scope, chosen, TOPS, manifest, store=store, question=question)
+        return prepared_rankings(scope, chosen, TOPS, manifest, store=store)
 
-    ranked = _pool.submit(copy_context().run, rank)
-    found = prepared_scan(scope, chosen, manifest, store, question)
+    # The engine answers two questions at the same time.
+    asked = _pool.submit(copy_context().run, rank)
+    found = prepared_scan(scope, chosen, manifest, store)
+    return _page(found, asked.result())
+
+
+def _page(found: Scan, rankings: dict[str, Ranking]) -> TrafficPage:
     return TrafficPage(
         totals=totals_of(found),
         requests=requests_series(found),
         latency=latency_series(found),
         status=status_series(found),
-        rankings=ranked.result(),
+        rankings=rankings,
         kept_since=found.kept_since,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
 from pulse.store.inventory import ProcessRow
 from pulse.store.rolled.cover import Manifest
-from pulse.store.rolled.read import ranks, ranks_from
+from pulse.store.rolled.read import Ranked, ranks, ranks_from
 from pulse.store.third_parties import VendorRow
 from pulse.store.tops import DIMENSIONS, Group, tops
 from qcloud.kernel.errors import Invalid
@@ -108,10 +109,14 @@ def prepared_rankings(
     if without is None:
         plain = tops(scope, chosen, dimensions, most, store=store)
         return {name: Ranking(tuple(map(top_row, groups))) for name, groups in plain.items()}
-    ranked = question.ranks(dimensions, most) if question else None
+    ranked: Mapping[str, Ranked] | None = question.ranks(dimensions, most) if question else None
     if ranked is None:
         found = cover_for_ranks(chosen, manifest, without)
         ranked = ranks(scope, chosen, dimensions, most, found, store=store)
+    return rankings_of(ranked)
+
+
+def rankings_of(ranked: Mapping[str, Ranked]) -> dict[str, Ranking]:
     return {
         name: Ranking(tuple(map(top_row, one.groups)), one.other_values, one.other_requests)
         for name, one in ranked.items()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -13,15 +12,13 @@ from pulse.analytics.tiles.strings import Strings
 from pulse.store.filters import TrafficFilter
 from pulse.store.rolled.read import narrowed
 
-_UNKNOWN: Final = -1
-
 
 @dataclass(frozen=True)
 class Choice:
     """A filter in the numbers of an account's texts."""
 
     given: Mapping[str, int]
-    """By kind. -1: a text that no tile has."""
+    """By kind."""
     environments: Array | None
     """``None``: all."""
 
@@ -34,7 +31,7 @@ class Choice:
         """Of each row whether the filter takes it."""
         taken = np.ones(len(rows.environments), bool)
         for kind, number in self.given.items():
-            taken &= rows.dimensions[kind] == number if number >= 0 else False
+            taken &= rows.dimensions[kind] == number
         if self.environments is not None:
             taken &= np.isin(rows.environments, self.environments)
         return taken
@@ -49,14 +46,9 @@ class Choice:
 
 def choice_of(chosen: TrafficFilter, strings: Strings) -> Choice:
     """Of a filter that rollups know."""
-    given = {kind: _number(strings, value) for kind, value in (narrowed(chosen) or {}).items()}
+    given = {kind: strings.number(value) for kind, value in (narrowed(chosen) or {}).items()}
     environments = None
     if chosen.environments:
-        known = [strings.find(str(environment)) for environment in chosen.environments]
-        environments = np.array([n for n in known if n is not None], np.int64)
+        numbers = [strings.number(str(environment)) for environment in chosen.environments]
+        environments = np.array(numbers, np.int64)
     return Choice(given, environments)
-
-
-def _number(strings: Strings, text: str) -> int:
-    found = strings.find(text)
-    return _UNKNOWN if found is None else found

@@ -84,6 +84,21 @@ def plan(found: Units, manifest: Manifest, kinds: Sequence[str]) -> Plan | None:
     return Plan(tuple(rolled), tuple(quarters), tuple(live))
 
 
+def changing(manifest: Manifest, since: int, until: int) -> tuple[Span, ...]:
+    """Of ``[since, until)`` what every plan asks for anew: dirty quarters have no rollups.
+
+    Empty where there is too much of it. A plan may name other spans than these.
+    """
+    spans = joined(
+        [
+            (max(low * _MICRO, since), min(high * _MICRO, until))
+            for low, high in manifest.dirty
+            if low * _MICRO < until and since < high * _MICRO
+        ]
+    )
+    return tuple(spans) if len(spans) <= MAX_SPANS else ()
+
+
 def _without(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     """What of the spans is in none of the others."""
     left = list(spans)

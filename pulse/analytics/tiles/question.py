@@ -6,9 +6,10 @@ too large for the memory, and the engine is asked as ever.
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from functools import lru_cache, partial
 from typing import Final
 
@@ -18,15 +19,15 @@ from django.conf import settings
 from pulse.analytics.covers import ranks_units, series_units
 from pulse.analytics.steps import Steps
 from pulse.analytics.tiles.cache import Cache
-from pulse.analytics.tiles.choice import Choice, choice_of
+from pulse.analytics.tiles.choice import choice_of
 from pulse.analytics.tiles.columns import Cells, Requests, Tile, Values
-from pulse.analytics.tiles.plan import Key, Piece, Plan, plan
+from pulse.analytics.tiles.plan import Key, Piece, Plan, changing, plan
 from pulse.analytics.tiles.ranking import Ranks, pairs_of_cells, pairs_of_values
 from pulse.analytics.tiles.reading import Reader
 from pulse.analytics.tiles.strings import Strings
 from pulse.analytics.tiles.summing import Chart
 from pulse.store.client import Store
-from pulse.store.filters import TrafficFilter
+from pulse.store.filters import TrafficFilter, micros
 from pulse.store.rolled.cover import Manifest, Span
 from pulse.store.rolled.kinds import DAY, HOUR, QUARTER, VALUES
 from pulse.store.rolled.read import Ranked, Source, ranks_from, source_of
@@ -62,23 +63,31 @@ class Question:
         self._manifest = manifest
         self._source = source
         self._reader = reader
-        self._lock = threading.Lock()
-        self._live: dict[tuple[Span, ...], Requests | None] = {}
+        self._choice = choice_of(chosen, reader.shelf.strings)
+        self._asked: dict[tuple[Span, ...], Future[Requests | None]] = {}
+
+    def look_ahead(self, pool: Executor) -> None:
+        """Ask for what changes from one moment to the next while the rest is added up."""
+        spans = changing(self._manifest, micros(self._chosen.since), micros(self._chosen.until))
+        if spans:
+            ask = partial(copy_context().run, self._reader.live, self._chosen, spans)
+            self._asked[spans] = pool.submit(ask)
 
     def series(self, steps: Steps) -> tuple[dict[int, Sums], Sums | None] | None:
         """As ``pulse.store.rolled.read.series``. Raises ``StoreUnavailable``."""
         found = series_units(self._chosen, self._manifest, steps.step_us, self._source)
         planned = plan(found, self._manifest, [self._source.kind])
-        read = self._read(planned)
-        if planned is None or read is None:
+        tiles = self._tiles(planned)
+        if planned is None or tiles is None:
             return None
-        tiles, live = read
-        chart = Chart(self._strings, self._choice(), steps.step_us, steps.numbers)
+        chart = Chart(self._strings, self._choice, steps.step_us, steps.numbers)
         for piece in (*planned.rolled, *planned.quarters):
             chart.add(piece, tiles[piece.key])
-        if live is not None:
-            for low, high in planned.live:
-                chart.add_requests(live, low, high)
+        for low, high in planned.live:
+            live = self._live(planned.live)
+            if live is None:
+                return None
+            chart.add_requests(live, low, high)
         return chart.result()
 
     def ranks(self, kinds: Sequence[str], limit: int) -> dict[str, Ranked] | None:
@@ -89,28 +98,28 @@ class Question:
         total = self._source.kind == "total"
         found = ranks_units(self._chosen, self._manifest, without)
         planned = plan(found, self._manifest, kinds if total else ["cube"])
-        read = self._read(planned)
-        if planned is None or read is None:
+        tiles = self._tiles(planned)
+        if planned is None or tiles is None:
             return None
-        return self._ranked(planned, *read, kinds, limit)
+        return self._ranked(planned, tiles, kinds, limit)
 
     def _ranked(
         self,
         planned: Plan,
         tiles: Mapping[Key, Tile],
-        live: Requests | None,
         kinds: Sequence[str],
         limit: int,
-    ) -> dict[str, Ranked]:
-        chosen = self._choice()
-        ranks = {kind: Ranks(self._strings, kind, chosen) for kind in kinds}
+    ) -> dict[str, Ranked] | None:
+        ranks = {kind: Ranks(self._strings, kind, self._choice) for kind in kinds}
         for keys in _neighbours(planned.rolled):
-            self._add(ranks, keys, [tiles[key] for key in keys], chosen)
+            self._add(ranks, keys, [tiles[key] for key in keys])
         for piece in planned.quarters:
-            _add_requests(ranks, tiles[piece.key], chosen, piece.since, piece.until)
-        if live is not None:
-            for low, high in planned.live:
-                _add_requests(ranks, live, chosen, low, high)
+            self._add_requests(ranks, tiles[piece.key], piece.since, piece.until)
+        for low, high in planned.live:
+            live = self._live(planned.live)
+            if live is None:
+                return None
+            self._add_requests(ranks, live, low, high)
         return {kind: found.result(limit) for kind, found in ranks.items()}
 
     def _add(
@@ -118,8 +127,8 @@ class Question:
         ranks: Mapping[str, Ranks],
         keys: tuple[Key, ...],
         tiles: Sequence[Tile],
-        chosen: Choice,
     ) -> None:
+        chosen = self._choice
         cells = [tile for tile in tiles if isinstance(tile, Cells)]
         values = [tile for tile in tiles if isinstance(tile, Values)]
         if values:
@@ -137,40 +146,30 @@ class Question:
                 pairs = self._reader.derived((keys, first, kind), make)
                 found.add_pairs(pairs, chosen.given[first])
 
-    def _read(self, planned: Plan | None) -> tuple[dict[Key, Tile], Requests | None] | None:
-        """The tiles and the live requests of a plan; ``None``: too large."""
+    def _add_requests(self, ranks: Mapping[str, Ranks], tile: Tile, since: int, until: int) -> None:
+        if not isinstance(tile, Requests):
+            return
+        taken = self._choice.mask(tile) & (tile.moments >= since) & (tile.moments < until)
+        rows = np.flatnonzero(taken)
+        for found in ranks.values():
+            found.add_requests(tile, rows)
+
+    def _tiles(self, planned: Plan | None) -> dict[Key, Tile] | None:
+        """``None``: too large."""
         if planned is None:
             return None
-        tiles = self._reader.tiles(p.key for p in (*planned.rolled, *planned.quarters))
-        if tiles is None:
-            return None
-        if not planned.live:
-            return tiles, None
-        with self._lock:
-            # Series and rankings ask from two threads, mostly for the same.
-            if planned.live not in self._live:
-                self._live[planned.live] = self._reader.live(self._chosen, planned.live)
-            live = self._live[planned.live]
-        return None if live is None else (tiles, live)
+        return self._reader.tiles(p.key for p in (*planned.rolled, *planned.quarters))
 
-    def _choice(self) -> Choice:
-        """Made last: tiles may have brought the texts of which it is."""
-        return choice_of(self._chosen, self._strings)
+    def _live(self, spans: tuple[Span, ...]) -> Requests | None:
+        """The requests of what changes; ``None``: too many. Series and rankings share them."""
+        if spans not in self._asked:
+            self._asked[spans] = Future()
+            self._asked[spans].set_result(self._reader.live(self._chosen, spans))
+        return self._asked[spans].result()
 
     @property
     def _strings(self) -> Strings:
         return self._reader.shelf.strings
-
-
-def _add_requests(
-    ranks: Mapping[str, Ranks], tile: Tile, chosen: Choice, since: int, until: int
-) -> None:
-    if not isinstance(tile, Requests):
-        return
-    taken = chosen.mask(tile) & (tile.moments >= since) & (tile.moments < until)
-    rows = np.flatnonzero(taken)
-    for found in ranks.values():
-        found.add_requests(tile, rows)
 
 
 def _neighbours(pieces: Sequence[Piece]) -> list[tuple[Key, ...]]:
