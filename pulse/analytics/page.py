@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pulse.analytics.covers import manifest_for
+from pulse.analytics.covers import kept_since, manifest_for
 from pulse.analytics.series import (
     Scan,
     TimeSeries,
@@ -17,6 +17,7 @@ from pulse.analytics.series import (
     prepared_scan,
     requests_series,
     status_series,
+    steps_of,
     totals_of,
 )
 from pulse.analytics.tiles.question import question_of
@@ -53,10 +54,11 @@ def traffic_page(scope: Scope, chosen: TrafficFilter, *, store: Store | None = N
     manifest = manifest_for(scope, chosen)
     question = question_of(scope, chosen, manifest, store=store)
     if question is not None:
-        question.look_ahead(_pool)
-        ranked = question.ranks(TOPS, DEFAULT_LIMIT)
-        if ranked is not None:
-            found = prepared_scan(scope, chosen, manifest, store, question)
+        steps = steps_of(chosen, manifest)
+        both = question.both(steps, TOPS, DEFAULT_LIMIT, _pool)
+        if both is not None:
+            (buckets, total), ranked = both
+            found = Scan(steps, buckets, total, kept_since(chosen, manifest))
             return _page(found, rankings_of(ranked))
 
     def rank() -> dict[str, Ranking]:

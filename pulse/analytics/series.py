@@ -124,7 +124,7 @@ def prepared_scan(
     question: Question | None = None,
 ) -> Scan:
     """``scan`` with what is known of the rollups: it asks the event store alone."""
-    steps = steps_for(chosen.since, chosen.until, least=least_step(chosen, manifest))
+    steps = steps_of(chosen, manifest)
     source = source_of(chosen)
     held = question.series(steps) if question else None
     if held is not None:
@@ -135,6 +135,11 @@ def prepared_scan(
         found = cover_for_series(chosen, manifest, steps.step_us, source)
         buckets, total = rolled.series(scope, chosen, steps.step_us, source, found, store=store)
     return Scan(steps, buckets, total, kept_since(chosen, manifest))
+
+
+def steps_of(chosen: TrafficFilter, manifest: Manifest) -> Steps:
+    """No finer than what is kept of the range."""
+    return steps_for(chosen.since, chosen.until, least=least_step(chosen, manifest))
 
 
 def requests_series(found: Scan) -> TimeSeries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,9 @@ from pulse.analytics.tiles.columns import (
     starts_of,
 )
 from pulse.analytics.tiles.strings import Strings
+from pulse.store.rolled.columns import DIRECTIONS
 
-_TEXTS: Final = ("direction", "process", "host", "vendor", "method", "route")
+_TEXTS: Final = ("process", "host", "vendor", "method", "route")
 """Dimensions whose values are texts where they are stored."""
 
 
@@ -28,7 +30,7 @@ def values_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int]
     """Of ``pulse.store.rolled.columns.values_under``, by kind and version."""
     kinds = strings.numbers(table["kind"])
     values = strings.numbers(table["value"])
-    environments = strings.numbers(table["environment"])
+    environments = _environments(table["environment"], strings)
     moments = _plain(table["moment"])
     sums = _flat(table["sums"]).reshape(-1, SUMS)
     latency = _histograms(table)
@@ -49,7 +51,7 @@ def values_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int]
 
 def cells_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int], Cells]:
     """Of ``pulse.store.rolled.columns.cells_under``, by kind (the cube) and version."""
-    environments = strings.numbers(table["environment"])
+    environments = _environments(table["environment"], strings)
     dimensions = _dimensions(table, strings)
     statuses = _plain(table["status"])
     plain = {
@@ -74,7 +76,7 @@ def requests_of(table: pa.Table, strings: Strings) -> Requests:
     dimensions = _dimensions(table, strings)
     return Requests(
         moments=_plain(table["moment"]),
-        environments=small(strings.numbers(table["environment"])),
+        environments=small(_environments(table["environment"], strings)),
         dimensions={kind: small(column) for kind, column in dimensions.items()},
         statuses=_plain(table["status"]),
         keys=_plain(table["key"]),
@@ -87,18 +89,43 @@ def requests_of(table: pa.Table, strings: Strings) -> Requests:
 def _dimensions(table: pa.Table, strings: Strings) -> Mapping[str, Array]:
     texts = {kind: strings.numbers(table[kind]) for kind in _TEXTS}
     statuses = _plain(table["status"])
+    directions = np.array([strings.number(text) for text in DIRECTIONS], np.uint32)
     return {
         **texts,
+        "direction": directions.take(_plain(table["direction_number"])),
         "status": _as_text(statuses, strings),
         "class": _as_text(statuses // 100, strings),
     }
 
 
 def _as_text(numbers: Array, strings: Strings) -> Array:
-    known, places = np.unique(numbers, return_inverse=True)
-    texts: Array = np.array([strings.number(str(n)) for n in known.tolist()], np.uint32)
-    found: Array = texts.take(places)
+    """Of small numbers."""
+    occurring = np.flatnonzero(np.bincount(numbers))
+    texts = np.zeros(int(occurring[-1]) + 1 if len(occurring) else 1, np.uint32)
+    texts[occurring] = [strings.number(str(number)) for number in occurring.tolist()]
+    found: Array = texts.take(numbers)
     return found
+
+
+def _environments(column: pa.ChunkedArray, strings: Strings) -> Array:
+    """There are few: each is looked for by itself, which no sorting is quicker than."""
+    ids = np.frombuffer(
+        b"".join(memoryview(_fixed(chunk)) for chunk in column.chunks), np.dtype((np.void, 16))
+    )
+    numbers = np.zeros(len(ids), np.uint32)
+    left = np.arange(len(ids))
+    while len(left):
+        one = ids[left[0]]
+        same = ids[left] == one
+        numbers[left[same]] = strings.number(str(UUID(bytes=one.tobytes())))
+        left = left[~same]
+    return numbers
+
+
+def _fixed(chunk: pa.FixedSizeBinaryArray) -> bytes:
+    """The bytes of all values."""
+    data: bytes = chunk.buffers()[1][chunk.offset * 16 : (chunk.offset + len(chunk)) * 16]
+    return data
 
 
 def _histograms(table: pa.Table) -> Histograms:

@@ -7,11 +7,12 @@ too large for the memory, and the engine is asked as ever.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from django.conf import settings
@@ -53,6 +54,19 @@ def question_of(
     return Question(chosen, manifest, source, Reader(scope, store, cache))
 
 
+T = TypeVar("T")
+Charted = tuple[dict[int, Sums], Sums | None]
+
+
+@dataclass(frozen=True)
+class _Begun(Generic[T]):
+    """An answer that wants the requests of what changes, and how to add them."""
+
+    live: tuple[Span, ...]
+    add: Callable[[Requests, int, int], None]
+    result: Callable[[], T]
+
+
 class Question:
     """What is asked of one range under one filter."""
 
@@ -66,15 +80,32 @@ class Question:
         self._choice = choice_of(chosen, reader.shelf.strings)
         self._asked: dict[tuple[Span, ...], Future[Requests | None]] = {}
 
-    def look_ahead(self, pool: Executor) -> None:
-        """Ask for what changes from one moment to the next while the rest is added up."""
+    def series(self, steps: Steps) -> Charted | None:
+        """As ``pulse.store.rolled.read.series``. Raises ``StoreUnavailable``."""
+        return self._finished(self._charted(steps))
+
+    def ranks(self, kinds: Sequence[str], limit: int) -> dict[str, Ranked] | None:
+        """As ``pulse.store.rolled.read.ranks``. Raises ``StoreUnavailable``."""
+        return self._finished(self._ranked(kinds, limit))
+
+    def both(
+        self, steps: Steps, kinds: Sequence[str], limit: int, pool: Executor
+    ) -> tuple[Charted, dict[str, Ranked]] | None:
+        """``series`` and ``ranks``; what changes from one moment to the next is asked for while
+        the rest is added up.
+        """
+        self._look_ahead(pool)
+        chart, ranks = self._charted(steps), self._ranked(kinds, limit)
+        charted, ranked = self._finished(chart), self._finished(ranks)
+        return None if charted is None or ranked is None else (charted, ranked)
+
+    def _look_ahead(self, pool: Executor) -> None:
         spans = changing(self._manifest, micros(self._chosen.since), micros(self._chosen.until))
         if spans:
             ask = partial(copy_context().run, self._reader.live, self._chosen, spans)
             self._asked[spans] = pool.submit(ask)
 
-    def series(self, steps: Steps) -> tuple[dict[int, Sums], Sums | None] | None:
-        """As ``pulse.store.rolled.read.series``. Raises ``StoreUnavailable``."""
+    def _charted(self, steps: Steps) -> _Begun[Charted] | None:
         found = series_units(self._chosen, self._manifest, steps.step_us, self._source)
         planned = plan(found, self._manifest, [self._source.kind])
         tiles = self._tiles(planned)
@@ -83,15 +114,9 @@ class Question:
         chart = Chart(self._strings, self._choice, steps.step_us, steps.numbers)
         for piece in (*planned.rolled, *planned.quarters):
             chart.add(piece, tiles[piece.key])
-        for low, high in planned.live:
-            live = self._live(planned.live)
-            if live is None:
-                return None
-            chart.add_requests(live, low, high)
-        return chart.result()
+        return _Begun(planned.live, chart.add_requests, chart.result)
 
-    def ranks(self, kinds: Sequence[str], limit: int) -> dict[str, Ranked] | None:
-        """As ``pulse.store.rolled.read.ranks``. Raises ``StoreUnavailable``."""
+    def _ranked(self, kinds: Sequence[str], limit: int) -> _Begun[dict[str, Ranked]] | None:
         without = ranks_from(self._chosen, kinds)
         if without is None or not set(kinds) <= set(VALUES):
             return None
@@ -101,26 +126,27 @@ class Question:
         tiles = self._tiles(planned)
         if planned is None or tiles is None:
             return None
-        return self._ranked(planned, tiles, kinds, limit)
-
-    def _ranked(
-        self,
-        planned: Plan,
-        tiles: Mapping[Key, Tile],
-        kinds: Sequence[str],
-        limit: int,
-    ) -> dict[str, Ranked] | None:
         ranks = {kind: Ranks(self._strings, kind, self._choice) for kind in kinds}
         for keys in _neighbours(planned.rolled):
             self._add(ranks, keys, [tiles[key] for key in keys])
         for piece in planned.quarters:
             self._add_requests(ranks, tiles[piece.key], piece.since, piece.until)
-        for low, high in planned.live:
-            live = self._live(planned.live)
+        return _Begun(
+            planned.live,
+            partial(self._add_requests, ranks),
+            lambda: {kind: found.result(limit) for kind, found in ranks.items()},
+        )
+
+    def _finished(self, begun: _Begun[T] | None) -> T | None:
+        """With the requests of what changes; ``None``: too many."""
+        if begun is None:
+            return None
+        for low, high in begun.live:
+            live = self._live(begun.live)
             if live is None:
                 return None
-            self._add_requests(ranks, live, low, high)
-        return {kind: found.result(limit) for kind, found in ranks.items()}
+            begun.add(live, low, high)
+        return begun.result()
 
     def _add(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Final
 
@@ -15,20 +15,21 @@ from pulse.analytics.tiles.loading import cells_by_version, requests_of, values_
 from pulse.analytics.tiles.plan import REQUESTS, Key
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter
-from pulse.store.rolled.columns import cells_under, requests_within, sizes, values_under
+from pulse.store.rolled.columns import Size, cells_under, requests_within, sizes, values_under
 from pulse.store.rolled.cover import Span, Unit
 from pulse.store.rolled.kinds import QUARTER
 from qcloud.kernel.scope import Scope
 
 MAX_REQUESTS: Final = 300_000
 """Single requests that one question reads at once; more of them the engine counts itself."""
-_ROW_BYTES: Final = 160
-_KEY_BYTES: Final = 16
-"""Of a row of rollups and of an entry of its histogram while they are read, about."""
+_READ: Final = (160, 16)
+"""Bytes of a row of rollups and of an entry of its histogram while they are read, about."""
+_KEPT: Final = {True: (48, 4), False: (140, 4)}
+"""And when they are kept: of the cube, of other kinds."""
 _SHARE: Final = 2
 """A question may fill one part in so many of the memory."""
 _ALONE: Final = 16
-"""What fills more than one part in so many is read by one thread at a time."""
+"""What is more than one part in so many is read by one thread at a time, and piecemeal."""
 _MICRO: Final = 1_000_000
 
 
@@ -91,26 +92,28 @@ class Reader:
         name = frozenset(keys)
         if self.shelf.is_refused(name):
             return None
-        units = list(dict.fromkeys(key.unit for key in keys))
         kinds = list(dict.fromkeys(key.part for key in keys))
-        read = sizes(self._scope, units, kinds, store=self._store).values()
-        size = sum(one.rows * _ROW_BYTES + one.keys * _KEY_BYTES for one in read)
-        if size > self._cache.most_bytes // _SHARE:
+        found = sizes(self._scope, _units(keys), kinds, store=self._store)
+        if _bytes(found.values(), _KEPT[kinds == ["cube"]]) > self._cache.most_bytes // _SHARE:
             self.shelf.refuse(name)
             return None
-        with self._cache.large if size > self._cache.most_bytes // _ALONE else nullcontext():
+        most = self._cache.most_bytes // _ALONE
+        with self._cache.large if _bytes(found.values(), _READ) > most else nullcontext():
             kept = {key: self._cache.get(self.shelf, key) for key in keys}
-            there = {key: tile for key, tile in kept.items() if tile is not None}
             # Whoever was waited for may have read the same.
-            return there if len(there) == len(keys) else self._read(keys, units, kinds)
+            read = {key: tile for key, tile in kept.items() if tile is not None}
+            missing = [key for key in keys if key not in read]
+            for some in _portions(missing, found, most):
+                read |= self._read(some, kinds)
+        return read
 
-    def _read(self, keys: list[Key], units: list[Unit], kinds: list[str]) -> dict[Key, Tile]:
+    def _read(self, keys: list[Key], kinds: list[str]) -> dict[Key, Tile]:
         tiles: Mapping[tuple[str, int], Tile]
         if kinds == ["cube"]:
-            table = cells_under(self._scope, units, store=self._store)
+            table = cells_under(self._scope, _units(keys), store=self._store)
             tiles = cells_by_version(table, self.shelf.strings)
         else:
-            table = values_under(self._scope, units, kinds, store=self._store)
+            table = values_under(self._scope, _units(keys), kinds, store=self._store)
             tiles = values_by_version(table, self.shelf.strings)
         # A version may have no rows of a kind: nothing happened in what was counted.
         found: dict[Key, Tile] = {key: tiles.get((key.part, key.version), EMPTY) for key in keys}
@@ -137,6 +140,32 @@ class Reader:
     def _keep(self, tiles: Mapping[Key, Tile]) -> None:
         for key, tile in tiles.items():
             self._cache.put(self.shelf, key, tile)
+
+
+def _units(keys: Sequence[Key]) -> list[Unit]:
+    return list(dict.fromkeys(key.unit for key in keys))
+
+
+def _bytes(found: Iterable[Size], of: tuple[int, int]) -> int:
+    """With so many bytes of a row and of an entry of its histogram."""
+    return sum(one.rows * of[0] + one.keys * of[1] for one in found)
+
+
+def _portions(keys: Sequence[Key], found: Mapping[int, Size], most: int) -> Iterator[list[Key]]:
+    """Units in the order of time, all kinds of each, below ``most`` bytes while they are read."""
+    portion: list[Key] = []
+    size, last = 0, None
+    for key in sorted(keys, key=lambda key: (key.since, key.part)):
+        if key.unit != last:
+            of = found.get(key.version)
+            more = _bytes([of], _READ) if of else 0
+            if portion and size + more > most:
+                yield portion
+                portion, size = [], 0
+            size, last = size + more, key.unit
+        portion.append(key)
+    if portion:
+        yield portion
 
 
 def _together(keys: Sequence[Key]) -> list[list[Key]]:

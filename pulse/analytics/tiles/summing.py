@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,11 @@ _DIRECTIONS: Final = {
     "egress_internal": "egress-internal",
     "egress_external": "egress-external",
 }
-_CLASSES: Final = {"status_2xx": 2, "status_3xx": 3, "status_4xx": 4, "status_5xx": 5}
+_STATUSES: Final = (
+    "", "", "status_2xx", "status_3xx", "status_4xx", "status_5xx", "", "no_response",
+)  # fmt: skip
+"""By their class; above 599 and without an answer by themselves."""
+_NO_RESPONSE: Final = 7
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Chart:
         self._latency: list[tuple[Array, Entries]] = []
         """The bucket of each row, and its entries."""
         self._wanted = chosen.given.get(chosen.kind)
+        self._directions = {name: strings.number(text) for name, text in _DIRECTIONS.items()}
 
     def add(self, piece: Piece, tile: Tile) -> None:
         """What the filter takes of a tile's part."""
@@ -162,23 +167,32 @@ class Chart:
         return total
 
     def _add_rows(self, total: Array, rows: _Rows) -> None:
-        classes = rows.statuses // 100
-        taken: dict[str, Array | slice] = {
-            "requests": slice(None),
-            "no_response": rows.statuses == 0,
-        }
-        taken |= {n: rows.directions == self._strings.find(t) for n, t in _DIRECTIONS.items()}
-        taken |= {name: classes == number for name, number in _CLASSES.items()}
-        for name, which in taken.items():
-            # Counts of requests stay far below what a float holds exactly.
-            counted = np.bincount(rows.buckets[which], rows.requests[which], self._count)
-            total[_ROW[name]] += counted.astype(np.uint64)
+        counted = np.bincount(rows.buckets, rows.requests, self._count)
+        total[_ROW["requests"]] += counted.astype(np.uint64)
+        directions = np.zeros(max(self._directions.values()) + 1, np.int64)
+        for place, name in enumerate(_DIRECTIONS, 1):
+            directions[self._directions[name]] = place
+        known = np.where(rows.directions < len(directions), rows.directions, 0)
+        self._count_by(total, rows, directions.take(known), ("", *_DIRECTIONS))
+        statuses = np.where(rows.statuses == 0, _NO_RESPONSE, np.minimum(rows.statuses // 100, 6))
+        self._count_by(total, rows, statuses, _STATUSES)
         for name, numbers in (
             ("bytes_sent", rows.sent),
             ("bytes_received", rows.received),
             ("replayed", rows.replayed),
         ):
             np.add.at(total[_ROW[name]], rows.buckets, numbers.astype(np.uint64))
+
+    def _count_by(self, total: Array, rows: _Rows, places: Array, names: Sequence[str]) -> None:
+        """Requests by bucket and place, each place's under its name; none under none.
+
+        Counts of requests stay far below what a float holds exactly.
+        """
+        many = len(names)
+        counted = np.bincount(rows.buckets * many + places, rows.requests, self._count * many)
+        for place, numbers in enumerate(counted.reshape(self._count, many).T):
+            if names[place]:
+                total[_ROW[names[place]]] += numbers.astype(np.uint64)
 
 
 def _joined(parts: Iterable[_Rows]) -> _Rows:

@@ -1,7 +1,8 @@
 """What stands under versions of rollups, and single requests, in columns as they are stored.
 
 Nothing is summed here: who asks keeps the columns and sums as it needs. The values of text are
-dictionaries, each once.
+dictionaries, each once; environments the 16 bytes of their ids; directions numbers, see
+``DIRECTIONS``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pulse.store.rolled.kinds import COUNTS, VALUES
 from pulse.store.rolled.read import raw_conditions
 from qcloud.kernel.scope import Scope
 
+DIRECTIONS: Final = ("", "ingress", "egress-internal", "egress-external")
+"""By their numbers."""
 _SUMS: Final = (*COUNTS, "errors")
 _KINDS: Final = {kind: kind for kind in ("cube", "total", *VALUES)}
 _WHERE: Final = (
@@ -31,20 +34,20 @@ _WHERE: Final = (
 )
 _VALUES: Final = (
     "SELECT version, toUInt32(bucket) AS moment,"  # noqa: S608
-    " toLowCardinality(toString(environment_id)) AS environment,"
+    " UUIDToNum(environment_id) AS environment,"
     f" toLowCardinality(toString(kind)) AS kind, value, [{', '.join(_SUMS)}] AS sums,"
     " histogram.1 AS keys, histogram.2 AS times FROM rollups WHERE " + _WHERE
 )
 _CELLS: Final = (
-    "SELECT version, toLowCardinality(toString(environment_id)) AS environment,"  # noqa: S608
-    " toLowCardinality(toString(direction)) AS direction, exe AS process, host, vendor, method,"
+    "SELECT version, UUIDToNum(environment_id) AS environment,"  # noqa: S608
+    " toInt8(direction) AS direction_number, exe AS process, host, vendor, method,"
     " route, status, requests, bytes_sent, bytes_received, replayed,"
     " histogram.1 AS keys, histogram.2 AS times FROM rollups WHERE " + _WHERE
 )
 _REQUESTS: Final = (
     "SELECT toUnixTimestamp64Micro(timestamp) AS moment,"  # noqa: S608
-    " toLowCardinality(toString(environment_id)) AS environment,"
-    " toLowCardinality(toString(direction)) AS direction, exe AS process, host, vendor, method,"
+    " UUIDToNum(environment_id) AS environment,"
+    " toInt8(direction) AS direction_number, exe AS process, host, vendor, method,"
     f" route, status, {KEY} AS key, bytes_sent, bytes_received, replayed"
     " FROM requests WHERE %s LIMIT {most:UInt64}"
 )
