@@ -130,9 +130,17 @@ def compare(store: Store, scope: Scope = OWNER, *, few: bool = True) -> int:
                 assert read.series(scope, chosen, step, source, found, store=store) == expected
                 question = question_of(scope, chosen, manifest, store=store)
                 assert question
-                assert question.series(steps_for(since, until)) == expected
+                check(question.series(steps_for(since, until)), expected, manifest)
             compare_ranks(store, scope, chosen, manifest)
     return rolled
+
+
+def check(in_memory: object, expected: object, manifest: Manifest) -> None:
+    """Out of memory comes the same, unless too many stretches change."""
+    if in_memory is None:
+        assert len(manifest.dirty) > MAX_RAW
+    else:
+        assert in_memory == expected
 
 
 def compare_ranks(store: Store, scope: Scope, chosen: TrafficFilter, manifest: Manifest) -> None:
@@ -145,7 +153,7 @@ def compare_ranks(store: Store, scope: Scope, chosen: TrafficFilter, manifest: M
         kinds = [name for name in names if name in VALUES]
         question = question_of(scope, chosen, manifest, store=store)
         assert question
-        assert question.ranks(kinds, 3) == {kind: ranked[kind] for kind in kinds}
+        check(question.ranks(kinds, 3), {kind: ranked[kind] for kind in kinds}, manifest)
         for name in names:
             assert list(ranked[name].groups) == expected[name][:3]
             rest = expected[name][3:]
