@@ -81,6 +81,8 @@ class Values:
 class Cells:
     """Rows of the cube."""
 
+    moments: Array
+    """Seconds: where the bucket begins."""
     environments: Array
     dimensions: dict[str, Array]
     """By kind: ``host``, ``process``, …"""

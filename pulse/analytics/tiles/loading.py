@@ -51,6 +51,7 @@ def values_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int]
 
 def cells_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int], Cells]:
     """Of ``pulse.store.rolled.columns.cells_under``, by kind (the cube) and version."""
+    moments = _plain(table["moment"])
     environments = _environments(table["environment"], strings)
     dimensions = _dimensions(table, strings)
     statuses = _plain(table["status"])
@@ -61,6 +62,7 @@ def cells_by_version(table: pa.Table, strings: Strings) -> dict[tuple[str, int],
     latency = _histograms(table)
     return {
         ("cube", version): Cells(
+            moments=moments[rows],
             environments=small(environments[rows]),
             dimensions={kind: small(column[rows]) for kind, column in dimensions.items()},
             statuses=statuses[rows],

@@ -25,17 +25,22 @@ from pulse.analytics.tiles.columns import Cells, Requests, Tile, Values
 from pulse.analytics.tiles.plan import Key, Piece, Plan, changing, plan
 from pulse.analytics.tiles.ranking import Ranks, pairs_of_cells, pairs_of_values
 from pulse.analytics.tiles.reading import Reader
+from pulse.analytics.tiles.stacking import cells_stacked, values_stacked
 from pulse.analytics.tiles.strings import Strings
 from pulse.analytics.tiles.summing import Chart
 from pulse.store.client import Store
 from pulse.store.filters import TrafficFilter, micros
 from pulse.store.rolled.cover import Manifest, Span
-from pulse.store.rolled.kinds import DAY, HOUR, QUARTER, VALUES
+from pulse.store.rolled.kinds import DAY, HOUR, MINUTE, QUARTER, VALUES
 from pulse.store.rolled.read import Ranked, Source, ranks_from, source_of
 from pulse.store.series import Sums
 from qcloud.kernel.scope import Scope, Tier
 
-_TOGETHER: Final = {DAY: 7 * DAY, HOUR: 6 * HOUR, QUARTER: HOUR}
+_RANKED: Final = {DAY: 7 * DAY, HOUR: 6 * HOUR, QUARTER: HOUR}
+"""Seconds of each level that rankings add up once and keep so: days of a week, hours of a shift,
+quarters of an hour."""
+_CHARTED: Final = {DAY: 28 * DAY, HOUR: DAY, QUARTER: 6 * HOUR, MINUTE: 6 * HOUR}
+"""And that charts have side by side."""
 
 
 @lru_cache(maxsize=1)
@@ -112,8 +117,12 @@ class Question:
         if planned is None or tiles is None:
             return None
         chart = Chart(self._strings, self._choice, steps.step_us, steps.numbers)
-        for piece in (*planned.rolled, *planned.quarters):
-            chart.add(piece, tiles[piece.key])
+        for some in _neighbours(planned.rolled, _CHARTED):
+            since, until = min(p.since for p in some), max(p.until for p in some)
+            for tile in self._stacked([p.key for p in some], tiles):
+                chart.add(tile, since, until)
+        for piece in planned.quarters:
+            chart.add(tiles[piece.key], piece.since, piece.until)
         return _Begun(planned.live, chart.add_requests, chart.result)
 
     def _ranked(self, kinds: Sequence[str], limit: int) -> _Begun[dict[str, Ranked]] | None:
@@ -127,8 +136,8 @@ class Question:
         if planned is None or tiles is None:
             return None
         ranks = {kind: Ranks(self._strings, kind, self._choice) for kind in kinds}
-        for keys in _neighbours(planned.rolled):
-            self._add(ranks, keys, [tiles[key] for key in keys])
+        for some in _neighbours(planned.rolled, _RANKED):
+            self._add(ranks, tuple(piece.key for piece in some), tiles)
         for piece in planned.quarters:
             self._add_requests(ranks, tiles[piece.key], piece.since, piece.until)
         return _Begun(
@@ -152,19 +161,20 @@ class Question:
         self,
         ranks: Mapping[str, Ranks],
         keys: tuple[Key, ...],
-        tiles: Sequence[Tile],
+        tiles: Mapping[Key, Tile],
     ) -> None:
         chosen = self._choice
-        cells = [tile for tile in tiles if isinstance(tile, Cells)]
-        values = [tile for tile in tiles if isinstance(tile, Values)]
+        cells = [tile for key in keys if isinstance(tile := tiles[key], Cells)]
+        values = [tile for key in keys if isinstance(tile := tiles[key], Values)]
         if values:
-            pairs = self._reader.derived(keys, partial(pairs_of_values, values))
+            pairs = self._reader.derived((keys, "pairs"), partial(pairs_of_values, values))
             ranks[keys[0].part].add_pairs(pairs, 0)
         elif cells and len(chosen.given) > 1:
-            for tile in cells:
-                rows = np.flatnonzero(chosen.mask(tile))
-                for found in ranks.values():
-                    found.add_cells(tile, rows)
+            for tile in self._stacked(keys, tiles):
+                if isinstance(tile, Cells):
+                    rows = np.flatnonzero(chosen.mask(tile))
+                    for found in ranks.values():
+                        found.add_cells(tile, rows)
         elif cells:
             first = chosen.kind
             for kind, found in ranks.items():
@@ -179,6 +189,17 @@ class Question:
         rows = np.flatnonzero(taken)
         for found in ranks.values():
             found.add_requests(tile, rows)
+
+    def _stacked(self, keys: Sequence[Key], tiles: Mapping[Key, Tile]) -> list[Tile]:
+        """As few tiles as it takes."""
+        cells = [tile for key in keys if isinstance(tile := tiles[key], Cells)]
+        values = [tile for key in keys if isinstance(tile := tiles[key], Values)]
+        name = (tuple(keys), "stack")
+        if len(cells) > 1:
+            return [self._reader.derived(name, partial(cells_stacked, cells))]
+        if len(values) > 1:
+            return [self._reader.derived(name, partial(values_stacked, values))]
+        return [*cells, *values]
 
     def _tiles(self, planned: Plan | None) -> dict[Key, Tile] | None:
         """``None``: too large."""
@@ -198,15 +219,13 @@ class Question:
         return self._reader.shelf.strings
 
 
-def _neighbours(pieces: Sequence[Piece]) -> list[tuple[Key, ...]]:
-    """Tiles that are added up once and kept so: days of a week, hours of a shift, quarters of an
-    hour.
-    """
-    found: dict[tuple[str, int, int], list[Key]] = defaultdict(list)
+def _neighbours(pieces: Sequence[Piece], together: Mapping[int, int]) -> list[list[Piece]]:
+    """Those of one kind and level that begin within the same so many seconds."""
+    found: dict[tuple[str, int, int], list[Piece]] = defaultdict(list)
     for piece in pieces:
         key = piece.key
-        found[key.part, key.level, key.since // _TOGETHER[key.level]].append(key)
-    return [tuple(keys) for keys in found.values()]
+        found[key.part, key.level, key.since // together[key.level]].append(piece)
+    return list(found.values())
 
 
 __all__ = ["Question", "question_of", "the_cache"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import numpy as np
 
 from pulse.analytics.tiles.cache import ANYTHING, Cache, Shelf
-from pulse.analytics.tiles.columns import EMPTY, Pairs, Requests, Tile
+from pulse.analytics.tiles.columns import EMPTY, Requests, Tile
 from pulse.analytics.tiles.loading import cells_by_version, requests_of, values_by_version
 from pulse.analytics.tiles.plan import REQUESTS, Key
 from pulse.store.client import Store
@@ -31,6 +31,9 @@ _SHARE: Final = 2
 _ALONE: Final = 16
 """What is more than one part in so many is read by one thread at a time, and piecemeal."""
 _MICRO: Final = 1_000_000
+
+
+T = TypeVar("T", bound=Tile)
 
 
 class Reader:
@@ -80,13 +83,14 @@ class Reader:
             return None
         return requests_of(table, self.shelf.strings)
 
-    def derived(self, key: Hashable, make: Callable[[], Pairs]) -> Pairs:
-        """What is made of a tile, kept beside it."""
+    def derived(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What is made of tiles, kept beside them; ``key`` says of which and what."""
         found = self._cache.get(self.shelf, key)
-        if not isinstance(found, Pairs):
-            found = make()
-            self._cache.put(self.shelf, key, found)
-        return found
+        if found is None:
+            made = make()
+            self._cache.put(self.shelf, key, made)
+            return made
+        return cast("T", found)
 
     def _rolled(self, keys: list[Key]) -> dict[Key, Tile] | None:
         name = frozenset(keys)

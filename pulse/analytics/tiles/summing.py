@@ -20,9 +20,8 @@ from pulse.analytics.tiles.columns import (
     Values,
 )
 from pulse.analytics.tiles.percentiles import histogram, percentiles
-from pulse.analytics.tiles.plan import Piece
 from pulse.analytics.tiles.strings import Strings
-from pulse.store.rolled.kinds import COUNTS, MINUTE
+from pulse.store.rolled.kinds import COUNTS
 from pulse.store.series import Sums
 
 _LEVELS: Final = (0.5, 0.95, 0.99)
@@ -70,14 +69,14 @@ class Chart:
         self._wanted = chosen.given.get(chosen.kind)
         self._directions = {name: strings.number(text) for name, text in _DIRECTIONS.items()}
 
-    def add(self, piece: Piece, tile: Tile) -> None:
-        """What the filter takes of a tile's part."""
+    def add(self, tile: Tile, since: int, until: int) -> None:
+        """What the filter takes of the tile in ``[since, until)``, microseconds."""
         if isinstance(tile, Values):
-            self._add_values(piece, tile)
+            self._add_values(tile, since // _MICRO, until // _MICRO)
         elif isinstance(tile, Cells):
-            self._add_cells(piece, tile)
+            self._add_cells(tile)
         elif isinstance(tile, Requests):
-            self.add_requests(tile, piece.since, piece.until)
+            self.add_requests(tile, since, until)
 
     def add_requests(self, tile: Requests, since: int, until: int) -> None:
         """Those of ``[since, until)``, microseconds."""
@@ -115,11 +114,12 @@ class Chart:
         found = {self._first + place: one for place, one in enumerate(buckets) if one.requests}
         return found, total if total.requests else None
 
-    def _add_values(self, piece: Piece, tile: Values) -> None:
+    def _add_values(self, tile: Values, since: int, until: int) -> None:
         rows = self._chosen.rows(tile, tile.of(self._wanted))
         moments = tile.moments[rows]
-        if piece.key.level == MINUTE:
-            inside = (moments >= piece.since // _MICRO) & (moments < piece.until // _MICRO)
+        inside = (moments >= since) & (moments < until)
+        if not inside.all():
+            # Minutes of a part of a quarter.
             rows = np.arange(len(tile.moments))[rows][inside]
             moments = moments[inside]
         if not len(moments):
@@ -132,11 +132,11 @@ class Chart:
         )
         self._latency.append((self._buckets(moments), entries))
 
-    def _add_cells(self, piece: Piece, tile: Cells) -> None:
+    def _add_cells(self, tile: Cells) -> None:
         rows = np.flatnonzero(self._chosen.mask(tile))
         if not len(rows):
             return
-        buckets = np.full(len(rows), piece.since // self._step - self._first)
+        buckets = self._buckets(tile.moments[rows])
         self._rows.append(
             _Rows(
                 buckets,

@@ -39,7 +39,7 @@ _VALUES: Final = (
     " histogram.1 AS keys, histogram.2 AS times FROM rollups WHERE " + _WHERE
 )
 _CELLS: Final = (
-    "SELECT version, UUIDToNum(environment_id) AS environment,"  # noqa: S608
+    "SELECT version, toUInt32(bucket) AS moment, UUIDToNum(environment_id) AS environment,"  # noqa: S608
     " toInt8(direction) AS direction_number, exe AS process, host, vendor, method,"
     " route, status, requests, bytes_sent, bytes_received, replayed,"
     " histogram.1 AS keys, histogram.2 AS times FROM rollups WHERE " + _WHERE
