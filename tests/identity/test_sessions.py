@@ -112,8 +112,8 @@ def test_one_query_finds_session_and_person(
 ) -> None:
     key = begun(customer_owner)
     limits("c")
-    # The gate's own statements around it: savepoint, scope, query, savepoint, scope.
-    with django_assert_num_queries(5):
+    # The gate's own statements around it: scope, query, scope.
+    with django_assert_num_queries(3):
         row = shown(key, "c").row
         assert row is not None
         assert row.user is not None
