@@ -206,7 +206,6 @@ def test_a_directory_again_forgets_the_keys(
     customer_owner: Person, production: EnvironmentInfo, server: Gateway, tmp_path: Path
 ) -> None:
     set_store(customer_owner, production, server)
-    store = object_store_set(
-        actor=customer_owner.actor, environment_id=production.id, path=str(tmp_path)
-    )
+    fresh = replace(customer_owner.actor, proved_at=now())
+    store = object_store_set(actor=fresh, environment_id=production.id, path=str(tmp_path))
     assert (store.type, store.has_keys, store.endpoint) == ("directory", False, "")
