@@ -50,11 +50,11 @@ def test_a_third_party_from_the_list_to_its_review(world: World, customer_owner:
 
 
 def test_its_callers_and_paths_can_be_exported(world: World, customer_owner: Person) -> None:
-    client = sign_in(customer_owner)
+    client, day = sign_in(customer_owner), {"from": "now-24h"}
     for name, column, count in (("vendor-callers", "process", 1), ("vendor-paths", "path", 63)):
-        page = client.get(to(name, world.vendor_id), {"from": "now-24h"}).content.decode()
+        page = client.get(to(name, world.vendor_id), day).content.decode()
         assert f'id="{name.removeprefix("vendor-")}"' in page
-        lines = b"".join(client.get(to(name, world.vendor_id), {"export": "csv"})).decode()
+        lines = b"".join(client.get(to(name, world.vendor_id), day | {"export": "csv"})).decode()
         head, *rows = lines.strip().splitlines()
         assert head.lstrip("\ufeff").split(",")[0] == column
         assert len(rows) == count
