@@ -204,7 +204,7 @@ EVENTSTORE_DATABASE = env.text("QCLOUD_EVENTSTORE_DATABASE", "qcloud")
 EVENTSTORE_SECURE = env.flag("QCLOUD_EVENTSTORE_SECURE", default=PRODUCTION)
 EVENTSTORE_PATH = env.path("QCLOUD_EVENTSTORE_PATH", BASE_DIR / ".data" / "eventstore")
 # Bytes of rollups that a process keeps; 0: none.
-TILES_MEMORY = env.integer("QCLOUD_TILES_MEMORY", 256 * 1024**2, low=0, high=1024**4)
+TILES_MEMORY = env.integer("QCLOUD_TILES_MEMORY", 512 * 1024**2, low=0, high=1024**4)
 
 # --- Ingest.
 LEDGER_DAYS = env.integer("QCLOUD_LEDGER_DAYS", 90, low=30, high=3_650)

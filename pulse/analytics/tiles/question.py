@@ -25,7 +25,7 @@ from pulse.analytics.tiles.columns import Cells, Requests, Tile, Values
 from pulse.analytics.tiles.plan import Key, Piece, Plan, changing, plan
 from pulse.analytics.tiles.ranking import Ranks, pairs_of_cells, pairs_of_values
 from pulse.analytics.tiles.reading import Reader
-from pulse.analytics.tiles.stacking import cells_stacked, values_stacked
+from pulse.analytics.tiles.stacking import cells_stacked
 from pulse.analytics.tiles.strings import Strings
 from pulse.analytics.tiles.summing import Chart
 from pulse.store.client import Store
@@ -40,7 +40,7 @@ _RANKED: Final = {DAY: 7 * DAY, HOUR: 6 * HOUR, QUARTER: HOUR}
 """Seconds of each level that rankings add up once and keep so: days of a week, hours of a shift,
 quarters of an hour."""
 _CHARTED: Final = {DAY: 28 * DAY, HOUR: DAY, QUARTER: 6 * HOUR, MINUTE: 6 * HOUR}
-"""And that charts have side by side."""
+"""And of the cube that charts have side by side."""
 
 
 @lru_cache(maxsize=1)
@@ -193,13 +193,10 @@ class Question:
     def _stacked(self, keys: Sequence[Key], tiles: Mapping[Key, Tile]) -> list[Tile]:
         """As few tiles as it takes."""
         cells = [tile for key in keys if isinstance(tile := tiles[key], Cells)]
-        values = [tile for key in keys if isinstance(tile := tiles[key], Values)]
-        name = (tuple(keys), "stack")
         if len(cells) > 1:
+            name = (tuple(keys), "stack")
             return [self._reader.derived(name, partial(cells_stacked, cells))]
-        if len(values) > 1:
-            return [self._reader.derived(name, partial(values_stacked, values))]
-        return [*cells, *values]
+        return [tiles[key] for key in keys]
 
     def _tiles(self, planned: Plan | None) -> dict[Key, Tile] | None:
         """``None``: too large."""

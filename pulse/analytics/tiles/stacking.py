@@ -1,4 +1,4 @@
-"""Several tiles of one kind as one: each tile costs a question as much as a thousand rows do."""
+"""Several tiles of the cube as one: each costs a question as much as a thousand rows do."""
 
 from __future__ import annotations
 
@@ -6,21 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pulse.analytics.tiles.columns import Array, Cells, Histograms, Values, starts_of
-
-
-def values_stacked(tiles: Sequence[Values]) -> Values:
-    """All rows, sorted by value and moment."""
-    values = np.concatenate([tile.values for tile in tiles])
-    moments = np.concatenate([tile.moments for tile in tiles])
-    rows = np.lexsort((moments, values))
-    return Values(
-        values[rows],
-        np.concatenate([tile.environments for tile in tiles])[rows],
-        moments[rows],
-        np.ascontiguousarray(np.concatenate([tile.sums for tile in tiles], axis=1)[:, rows]),
-        _histograms([tile.latency for tile in tiles]).rows(rows),
-    )
+from pulse.analytics.tiles.columns import Array, Cells, Histograms, starts_of
 
 
 def cells_stacked(tiles: Sequence[Cells]) -> Cells:
