@@ -18,7 +18,7 @@ from portal.kit.ranges import TimeRange, range_picker, read_range
 from portal.kit.tables import Cell, Choice, Column, Fetch, Page, Query, TableSpec, table
 from portal.kit.traffic import METHODS, STATUSES, chips, read_filter, typed, typed_hidden
 from portal.kit.urls import with_query
-from portal.views.requests import status_cell
+from portal.views.request import status_cell
 from pulse.analytics import Order, RequestRow, search_requests
 from qcloud.kernel.permissions import Permission
 

@@ -60,8 +60,8 @@ def plan(found: Units, manifest: Manifest, kinds: Sequence[str]) -> Plan | None:
     # What is not kept any more may be removed at any moment, and behind the retention of
     # quarters nobody notes what came late: it is looked for each time.
     closed = max(manifest.gone.get(0, 0), manifest.gone.get(QUARTER, 0))
-    changing = joined([*manifest.dirty, (0, closed)])
-    dirty = [(low * _MICRO, high * _MICRO) for low, high in changing]
+    anew = joined([*manifest.dirty, (0, closed)])
+    dirty = [(low * _MICRO, high * _MICRO) for low, high in anew]
     live = joined(
         [
             (max(low, since), min(high, until))

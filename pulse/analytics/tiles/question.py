@@ -43,6 +43,10 @@ _CHARTED: Final = {DAY: 28 * DAY, HOUR: DAY, QUARTER: 6 * HOUR, MINUTE: 6 * HOUR
 """And of the cube that charts have side by side."""
 
 
+_AHEAD: Final = "ahead"
+"""Refused where the engine had to answer in the end: what was asked for ahead was in vain."""
+
+
 @lru_cache(maxsize=1)
 def the_cache() -> Cache:
     """The one of the process."""
@@ -102,11 +106,14 @@ class Question:
         self._look_ahead(pool)
         chart, ranks = self._charted(steps), self._ranked(kinds, limit)
         charted, ranked = self._finished(chart), self._finished(ranks)
-        return None if charted is None or ranked is None else (charted, ranked)
+        if charted is None or ranked is None:
+            self._reader.shelf.refuse(_AHEAD)
+            return None
+        return charted, ranked
 
     def _look_ahead(self, pool: Executor) -> None:
         spans = changing(self._manifest, micros(self._chosen.since), micros(self._chosen.until))
-        if spans:
+        if spans and not self._reader.shelf.is_refused(_AHEAD):
             ask = partial(copy_context().run, self._reader.live, self._chosen, spans)
             self._asked[spans] = pool.submit(ask)
 

@@ -14,8 +14,6 @@ from pulse.analytics.tiles.columns import Array
 
 EMPTY: Final = 0
 """The number of the empty text."""
-
-
 _OVERHEAD: Final = 120
 """Bytes of a text's number and of its places in a list and a dictionary, about."""
 
@@ -36,10 +34,6 @@ class Strings:
 
     def __len__(self) -> int:
         return len(self._texts)
-
-    def find(self, text: str) -> int | None:
-        """``None``: it was never met."""
-        return self._numbers.get(text)
 
     def text(self, number: int) -> str:
         return self._texts[number]

@@ -84,18 +84,8 @@ class Chart:
         taken &= (tile.moments >= since) & (tile.moments < until)
         rows = np.flatnonzero(taken)
         buckets = tile.moments[rows] // self._step - self._first
-        self._rows.append(
-            _Rows(
-                buckets,
-                np.ones(len(rows), np.uint8),
-                tile.dimensions["direction"][rows],
-                tile.statuses[rows],
-                tile.bytes_sent[rows],
-                tile.bytes_received[rows],
-                tile.replayed[rows],
-            )
-        )
         ones = np.ones(len(rows), np.uint8)
+        self._rows.append(_rows(tile, rows, buckets, ones))
         self._latency.append((buckets, Entries(ones, tile.keys[rows], ones)))
 
     def result(self) -> tuple[dict[int, Sums], Sums | None]:
@@ -137,17 +127,7 @@ class Chart:
         if not len(rows):
             return
         buckets = self._buckets(tile.moments[rows])
-        self._rows.append(
-            _Rows(
-                buckets,
-                tile.requests[rows],
-                tile.dimensions["direction"][rows],
-                tile.statuses[rows],
-                tile.bytes_sent[rows],
-                tile.bytes_received[rows],
-                tile.replayed[rows],
-            )
-        )
+        self._rows.append(_rows(tile, rows, buckets, tile.requests[rows]))
         self._latency.append((buckets, tile.latency.of(rows)))
 
     def _buckets(self, moments: Array) -> Array:
@@ -193,6 +173,18 @@ class Chart:
         for place, numbers in enumerate(counted.reshape(self._count, many).T):
             if names[place]:
                 total[_ROW[names[place]]] += numbers.astype(np.uint64)
+
+
+def _rows(tile: Cells | Requests, rows: Array, buckets: Array, requests: Array) -> _Rows:
+    return _Rows(
+        buckets,
+        requests,
+        tile.dimensions["direction"][rows],
+        tile.statuses[rows],
+        tile.bytes_sent[rows],
+        tile.bytes_received[rows],
+        tile.replayed[rows],
+    )
 
 
 def _joined(parts: Iterable[_Rows]) -> _Rows:

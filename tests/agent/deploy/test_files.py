@@ -145,7 +145,7 @@ def test_a_policy_that_only_writes_is_enough(tmp_path: Path) -> None:
         _allow_writing(server)
         from agent.counters import Counters
         from agent.stores.base import StoreError
-        from tests.agent.stores.test_s3 import DATA, DIGEST, store, text
+        from tests.agent.stores.s3 import DATA, DIGEST, store, text
 
         opened = store(server.endpoint, Counters(), access_key=text("agent"),
                        secret_key=text("agent-secret"))  # fmt: skip

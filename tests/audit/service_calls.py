@@ -1,7 +1,4 @@
-"""Each service of identity and fleet, allowed once and denied once: one entry each.
-
-``ALLOWED`` must name every service; the walk over the code sees to it.
-"""
+"""A call of each service of identity and fleet, by who may make it."""
 
 from __future__ import annotations
 
@@ -11,10 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
-from audit.models import Entry
-from audit.services import denials
 from fleet.selectors import EnvironmentInfo
 from fleet.services import (
     agent_remove,
@@ -56,7 +49,6 @@ from identity.services import (
     mfa_rule_remove,
     mfa_rule_set,
     name_unlock,
-    platform_create,
     quotas_set,
     role_create,
     role_delete,
@@ -67,12 +59,9 @@ from identity.services import (
     view_save,
 )
 from qcloud.kernel.clock import now
-from qcloud.kernel.errors import Conflict, Denied
 from qcloud.kernel.permissions import Actor, Permission
-from qcloud.kernel.scope import Tier, unscoped
-from tests.audit.test_every_service_is_journalled import functions, is_service, service_files
+from qcloud.kernel.scope import Tier
 from tests.factories.cast import Person, invite, link
-from tests.fleet.conftest import register
 from wire.objects import object_digest
 
 BODY = b"payload"
@@ -90,32 +79,6 @@ class Stage:
     agent_id: UUID
     store: Path
     cloud: Person
-
-
-@pytest.fixture
-def stage(
-    cloud_admin: Person,
-    reseller_owner: Person,
-    customer_viewer: Person,
-    customer_owner: Person,
-    tmp_path: Path,
-) -> Stage:
-    actor = customer_owner.actor
-    production = environment_create(actor=actor, name="Production", slug="production")
-    object_store_set(actor=actor, environment_id=production.id, path=str(tmp_path))
-    (tmp_path / object_digest(BODY)).write_bytes(BODY)
-    info, token = registration_token_create(actor=actor, environment_id=production.id, name="t")
-    agent_id = register(token).agent_id
-    return Stage(
-        reseller_owner,
-        customer_owner,
-        customer_viewer,
-        production,
-        info.id,
-        agent_id,
-        tmp_path,
-        cloud_admin,
-    )
 
 
 def _resume(s: Stage, actor: Actor) -> object:
@@ -426,75 +389,3 @@ ELSEWHERE = {
 """The provider's, the system's, an archive's and an object's own: tests/identity/test_settings.py,
 test_erasure.py, test_takeout.py, tests/portal/test_objects_and_live.py.
 """
-
-
-def entries_of(actor: Actor, action: str, outcome: str) -> int:
-    with unscoped("test"):
-        found: int = Entry.objects.filter(actor_id=actor.id, action=action, outcome=outcome).count()
-    return found
-
-
-def actor_of(stage: Stage, name: str) -> Actor:
-    if name in BY_CLOUD:
-        return stage.cloud.actor
-    return (stage.reseller if name in BY_RESELLER else stage.customer).actor
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_allowed_is_one_entry(stage: Stage, name: str) -> None:
-    action, call = SERVICES[name]
-    actor = actor_of(stage, name)
-    before = entries_of(actor, action, "allowed")
-    call(stage, actor)
-    assert entries_of(actor, action, "allowed") == before + 1
-    assert entries_of(actor, action, "denied") == 0
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_denied_is_one_entry_and_nothing_changed(stage: Stage, name: str) -> None:
-    action, call = SERVICES[name]
-    actor = replace(actor_of(stage, name), permissions=frozenset())
-    before = entries_of(actor, action, "allowed")
-    with pytest.raises(Denied), denials(actor=actor, action=action):
-        call(stage, actor)
-    assert entries_of(actor, action, "denied") == 1
-    assert entries_of(actor, action, "allowed") == before
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_who_is_suspended_is_denied_all_but_reading(stage: Stage, name: str) -> None:
-    action, call = SERVICES[name]
-    actor = replace(actor_of(stage, name), suspended=True)
-    if name == "object_open":
-        assert call(stage, actor) == BODY
-        return
-    if name in {"view_save", "view_delete"}:
-        assert call(stage, actor) != BODY  # one's own filter is no change of the account
-        return
-    with pytest.raises(Denied, match="suspended"), denials(actor=actor, action=action):
-        call(stage, actor)
-    assert entries_of(actor, action, "denied") == 1
-
-
-def test_the_table_names_every_service_with_an_actor() -> None:
-    found = {
-        name
-        for room in ("identity", "fleet")
-        for name, node in functions(service_files(room))
-        if is_service(name, node)
-    }
-    assert found == SERVICES.keys() | {"platform_create", "staff_create"} | ELSEWHERE
-
-
-def test_setting_the_platform_up_is_journalled_and_nobody_elses(cloud_admin: Person) -> None:
-    action = "identity.account.create"
-    with unscoped("test"):
-        made = Entry.objects.get(action=action)
-    assert (made.actor_kind, made.account_id) == ("system", cloud_admin.account.id)
-    actor = cloud_admin.actor
-    wanted = {"name": "X", "slug": "x", "currency": "EUR", "timezone": "UTC"}
-    with pytest.raises(Denied), denials(actor=actor, action=action):
-        platform_create(actor=actor, **wanted)
-    assert entries_of(actor, action, "denied") == 1
-    with pytest.raises(Conflict):
-        platform_create(actor=Actor.system("test"), **wanted)
